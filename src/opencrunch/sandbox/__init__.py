@@ -1,0 +1,1 @@
+"""Sandboxes: one port, and an adapter for each kind of machine."""
