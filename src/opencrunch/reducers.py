@@ -35,9 +35,11 @@ def sharpe(values: Floats) -> Reduced:
     """
     if len(values) < 2:
         return Reduced(value=None, note="sharpe needs at least two keys; there is 1")
-    if values.min() == values.max():
+    deviation = values.std(ddof=1)
+    # The deviation of equal values may be rounded to more than 0, that of tiny ones to 0.
+    if values.min() == values.max() or deviation == 0.0:
         return Reduced(value=None, note=f"sharpe is undefined: all {len(values)} keys have the same value")
-    return Reduced(value=float(values.mean() / values.std(ddof=1)))
+    return Reduced(value=float(values.mean() / deviation))
 
 
 REDUCERS: Mapping[str, Callable[[Floats], Reduced]] = {"mean": mean, "sharpe": sharpe, "sum": total}
@@ -50,4 +52,8 @@ def reduce(name: str, values: Floats) -> Reduced:
         return Reduced(value=None, note="no key has a row with a target")
     if not np.isfinite(values).all():
         return Reduced(value=None, note="the value of a key is too large to be a number")
-    return REDUCERS[name](values)
+    with np.errstate(over="ignore", invalid="ignore"):
+        reduced = REDUCERS[name](values)
+    if reduced.value is not None and not np.isfinite(reduced.value):
+        return Reduced(value=None, note="the values of the keys are too large together")
+    return reduced
