@@ -1,0 +1,161 @@
+"""From what a submission asks for to an environment that is there."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import DependencyError, PlatformError
+from ..sandbox.port import Sandbox
+from .build import build, guard
+from .installer import resolve
+from .interpreter import Interpreter
+from .layout import Layout
+from .lock import ADDITIONS, Lock, load_lock, make_lock, question, save_lock
+from .requirements import Requirements, default_requirements, read_requirements
+from .search import SUPPORTED, find_interpreter, installed
+from .store import Environment, open_environment
+from .verification import Unimportable
+
+MOST_ATTEMPTS = 8  # versions of pyarrow that are tried
+
+
+def ensure(
+    requirements: Path | None,
+    *,
+    python: str | None,
+    cache: Path,
+    progress: Callable[[str], None] | None = None,
+    sandbox: Sandbox | None = None,
+) -> Environment:
+    """Return the environment for a requirements file (None: the default set), built when it is not there yet.
+
+    Finding one again needs no network and starts no process. A new one is checked and compiled in `sandbox`
+    (None: the strongest that the machine offers). Raises DependencyError for what the file asks,
+    PlatformError for the machine, UsageError for what is no Python version.
+    """
+    started = time.perf_counter()
+    asked = default_requirements() if requirements is None else read_requirements(requirements)
+    layout = Layout(cache=cache)
+    interpreter = find_interpreter(python, layout)
+    request = _Request(
+        asked=asked,
+        interpreter=interpreter,
+        layout=layout,
+        key=question(asked, interpreter),
+        sandbox=sandbox,
+        progress=progress or (lambda text: None),
+    )
+    environment = request.existing()
+    if environment is None:
+        environment = request.build()
+    return dataclasses.replace(environment, seconds=time.perf_counter() - started)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Request:
+    """One question with all that answering it takes."""
+
+    asked: Requirements
+    interpreter: Interpreter
+    layout: Layout
+    key: str
+    sandbox: Sandbox | None
+    progress: Callable[[str], None]
+
+    def existing(self) -> Environment | None:
+        """Return the environment if its question was answered before and it is still there."""
+        lock = load_lock(self.key, self.layout)
+        return None if lock is None else self._open(lock)
+
+    def build(self) -> Environment:
+        """Return the environment, built by this process or by one that it waits for."""
+        self.layout.create()
+        with guard(self.key, self.layout, self.progress):
+            environment = self.existing()
+            if environment is not None:
+                return environment
+            lock = load_lock(self.key, self.layout)
+            if lock is None:
+                lock, built = self._resolve_and_build()
+                save_lock(lock, self.layout)
+            else:  # it was removed from the cache: the same versions come again
+                built = self._build(lock)
+            environment = self._open(lock)
+        if environment is None:
+            raise PlatformError("a new environment vanished from the cache while it was opened: start again")
+        return dataclasses.replace(environment, built=built)
+
+    def _open(self, lock: Lock) -> Environment | None:
+        notes = self.asked.notes
+        for bound in lock.additions[len(ADDITIONS) :]:
+            notes += (f"the platform takes {bound}: newer ones cannot be imported beside what is pinned",)
+        return open_environment(lock, self.interpreter, self.layout, notes, default=self.asked.default)
+
+    def _build(self, lock: Lock) -> bool:
+        sandbox = self.sandbox
+        if sandbox is None:
+            from ..sandbox.select import select
+
+            sandbox = select("auto")
+        return build(lock, self.interpreter, self.layout, sandbox, self.progress)
+
+    def _resolve_and_build(self) -> tuple[Lock, bool]:
+        """Return a lock whose environment could be imported.
+
+        The resolver knows no upper bounds of pyarrow: the newest installs beside an old numpy and dies at
+        import, so lower ones are tried until one can be imported.
+        """
+        lock = self._resolve(ADDITIONS)
+        for _ in range(MOST_ATTEMPTS):
+            try:
+                return lock, self._build(lock)
+            except Unimportable as failure:
+                lock = self._with_older_arrow(lock, failure)
+        raise DependencyError(
+            f"no version of pyarrow from {lock.packages()['pyarrow']} up can be imported beside the versions "
+            "pinned: pin pyarrow too, or pin newer versions of numpy and pandas"
+        )
+
+    def _with_older_arrow(self, lock: Lock, failure: Unimportable) -> Lock:
+        if not failure.step.startswith("pyarrow"):
+            raise failure
+        major = lock.packages()["pyarrow"].split(".")[0]
+        self.progress(f"pyarrow {major} cannot be imported beside the versions pinned: trying an older one")
+        try:
+            return self._resolve((*ADDITIONS, f"pyarrow<{major}"))
+        except DependencyError:
+            raise failure from None  # the submission's own pin is what fails
+
+    def _resolve(self, additions: tuple[str, ...]) -> Lock:
+        self.progress("resolving the requirements")
+        lines = (*self.asked.lines, *additions)
+        with tempfile.TemporaryDirectory(prefix="opencrunch-") as scratch:
+            try:
+                text = resolve(lines, self.interpreter, Path(scratch))
+            except DependencyError as error:
+                hint = self._other_version(lines, Path(scratch)) if additions == ADDITIONS else ""
+                raise DependencyError(
+                    f"the requirements cannot be resolved for Python {self.interpreter.minor}: "
+                    f"{error.message}{hint}"
+                ) from error
+        return make_lock(self.key, text, self.interpreter, additions)
+
+    def _other_version(self, lines: tuple[str, ...], scratch: Path) -> str:
+        """Return a sentence that names another Python for which the requirements can be resolved."""
+        here = {found.minor for found in installed(self.layout)}
+        others = [minor for minor in SUPPORTED if minor != self.interpreter.minor]
+        for minor in sorted(others, key=lambda minor: minor not in here):
+            try:
+                resolve(lines, self.interpreter, scratch, version=minor)
+            except DependencyError:
+                continue
+            except PlatformError:
+                return ""
+            where = "this machine has" if minor in here else "this machine does not have"
+            return f"\nThey can be resolved for Python {minor}, which {where}."
+        return ""
