@@ -25,11 +25,16 @@ def imports(path: Path, *, at_import_only: bool = False) -> Iterator[str]:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: relative import"
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            module = _absolute(node, path)
+            yield from (f"{module}.{alias.name}" for alias in node.names)
         lazy = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) or _is_type_checking(node)
         if not (at_import_only and lazy):
             todo.extend(ast.iter_child_nodes(node))
+
+
+def _absolute(node: ast.ImportFrom, path: Path) -> str:
+    parents = path.relative_to(SOURCE).parts[: -node.level] if node.level else ()
+    return ".".join([*parents, *([node.module] if node.module else [])])
 
 
 def _is_type_checking(node: ast.AST) -> bool:
