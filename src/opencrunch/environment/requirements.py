@@ -21,10 +21,11 @@ OWN = frozenset({"crunch", "crunch-cli", "opencrunch"})
 
 LARGEST_FILE = 1 << 18
 LONGEST_LINE = 2000  # the grammar is parsed by recursion and versions become integers: both want a bound
+MOST_REQUIREMENTS = 500
 MOST_NAMED = 50  # refused lines that an error lists
 
 _COMMENT = re.compile(r"(?:^|\s)#.*$")
-_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:(?://|\\\\)|^(?:git|hg|svn|bzr)\+|^file:")
+_ADDRESS = re.compile(r"://|:\\\\|^(?:git|hg|svn|bzr)\+|^file:", re.IGNORECASE)
 _ARCHIVE = re.compile(r"\.(?:whl|zip|tar|tar\.gz|tgz|tar\.bz2|tar\.xz|egg)$", re.IGNORECASE)
 _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -40,10 +41,6 @@ class Requirements:
     lines: tuple[str, ...]
     default: bool = False
     notes: tuple[str, ...] = ()
-
-    def names(self) -> frozenset[str]:
-        """Return the normalised names of the distributions that are asked for."""
-        return frozenset(canonicalize_name(Requirement(line).name) for line in self.lines)
 
 
 def default_requirements() -> Requirements:
@@ -81,6 +78,10 @@ def parse_requirements(content: bytes, name: str = "requirements.txt") -> Requir
             accepted.add(str(requirement))
     if refused:
         raise DependencyError(_refusal_message(refused))
+    if len(accepted) > MOST_REQUIREMENTS:
+        raise DependencyError(
+            f"{name} names {len(accepted)} requirements: at most {MOST_REQUIREMENTS} are taken"
+        )
     return Requirements(lines=tuple(sorted(accepted)), notes=tuple(notes))
 
 
@@ -89,10 +90,13 @@ def _read(path: Path) -> bytes:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise DependencyError(f"{path.name} cannot be read: {error.strerror}") from error
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise DependencyError(f"{path.name} is not a regular file")
-        return file.read(LARGEST_FILE + 1)
+        with open(descriptor, "rb", closefd=False) as file:
+            return file.read(LARGEST_FILE + 1)
+    finally:
+        os.close(descriptor)
 
 
 def _decode(content: bytes, name: str) -> str:
