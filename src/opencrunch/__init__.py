@@ -1,8 +1,11 @@
 """The engine: the trusted side of a code competition."""
 
-from importlib.metadata import PackageNotFoundError, version
+from __future__ import annotations
 
-try:
-    __version__ = version("opencrunch")
-except PackageNotFoundError:  # a source tree that was never installed
-    __version__ = "0.0.0"
+
+def __getattr__(name: str) -> str:
+    if name == "__version__":  # looked up when it is asked for: reading the metadata costs 20 ms
+        from importlib.metadata import version
+
+        return version("opencrunch")
+    raise AttributeError(f"module 'opencrunch' has no attribute '{name}'")

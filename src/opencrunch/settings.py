@@ -21,10 +21,15 @@ def cache_directory() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "opencrunch"
 
 
+def operator_variables(names: tuple[str, ...]) -> dict[str, str]:
+    """Return those of the named variables that are set."""
+    return {name: os.environ[name] for name in names if name in os.environ}
+
+
 def index_environment() -> dict[str, str]:
     """Return the variables that tell uv where packages come from and how to reach it."""
-    wanted = ("UV_", "PIP_", "SSL_CERT", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
-    wanted += tuple(name.lower() for name in wanted[2:])
+    proxies = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
+    wanted = ("UV_", "PIP_", "SSL_CERT", *proxies, *(name.lower() for name in proxies))
     kept = {name: value for name, value in os.environ.items() if name.startswith(wanted)}
     for name in ("PATH", "HOME", "LANG", "TMPDIR"):
         if name in os.environ:

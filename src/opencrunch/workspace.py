@@ -1,0 +1,131 @@
+"""The submission's working directory in a sandbox: filled before it starts, put right after each call.
+
+All of it is done from outside, through directory descriptors, and nothing is followed.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from opencrunch.resources import Resources, Snapshot, Stamp, TreeError, Version, walk
+from opencrunch.sandbox.identity import acting_as_sandbox
+from opencrunch.sandbox.port import Process
+from opencrunch.submission.files import RESOURCES, Submission
+
+TARGET = "/work"
+SCRATCH = ("/tmp", "/dev/shm")
+
+
+class Workspace:
+    """The working directory of one sandbox."""
+
+    def __init__(self, process: Process, submission: Submission, resources: Resources) -> None:
+        self.process = process
+        self.submission = submission
+        self.resources = resources
+        self.root = process.outside(TARGET)
+        self._sources = {file.path: file for file in submission.code}
+        self._baseline: dict[str, Stamp] = {}
+        self._snapshot: Snapshot | None = None
+
+    def fill(self, version: Version) -> None:
+        """Copy the submission's code and a version of its resources into the empty workspace."""
+        with acting_as_sandbox():
+            for path in self._sources:
+                self._restore(path)
+            (self.root / RESOURCES).mkdir(exist_ok=True)
+            self.resources.put(version, self.root / RESOURCES)
+        self._baseline = self._look()
+        self._snapshot = self.resources.take(self.root / RESOURCES)
+
+    def put_resources(self, version: Version) -> None:
+        """Replace resources by a version."""
+        if self._snapshot is not None and self._snapshot.version == version:
+            return
+        with acting_as_sandbox():
+            empty(self.root / RESOURCES)
+            self.resources.put(version, self.root / RESOURCES)
+        self._snapshot = self.resources.take(self.root / RESOURCES)
+
+    def take_resources(self) -> Version:
+        """Return the version that resources are in now."""
+        with acting_as_sandbox():
+            (self.root / RESOURCES).mkdir(exist_ok=True)
+        self._snapshot = self.resources.take(self.root / RESOURCES, self._snapshot)
+        return self._snapshot.version
+
+    def clean(self) -> None:
+        """Undo what a call wrote outside resources: in the working directory, /tmp and /dev/shm.
+
+        Raises TreeError where it left too much to undo; the sandbox is of no more use then.
+        """
+        for target in SCRATCH:
+            scratch = self.process.outside(target)
+            if scratch.is_dir():
+                empty(scratch)
+        present = self._look()
+        changed = [path for path, stamp in present.items() if self._baseline.get(path) != stamp]
+        for path in sorted(changed, reverse=True):
+            _remove(self.root, path)
+        missing = [path for path in self._baseline if path not in present or path in changed]
+        if missing:
+            with acting_as_sandbox():
+                for path in missing:
+                    if path in self._sources:
+                        self._restore(path)
+        if changed or missing:
+            self._baseline = self._look()
+
+    def _look(self) -> dict[str, Stamp]:
+        """Return the stamps of everything but resources; of a directory only that it is there."""
+        stamps: dict[str, Stamp] = {}
+        descriptor = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        try:
+            for entry, _ in walk(descriptor, skip=RESOURCES):
+                inode, _, _, mode = entry.stamp
+                stamps[entry.path] = (inode, 0, 0, mode) if entry.kind == "directory" else entry.stamp
+        finally:
+            os.close(descriptor)
+        return stamps
+
+    def _restore(self, path: str) -> None:
+        target = self.root / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        file = self._sources[path]
+        with open(file.source, "rb") as source, open(target, "xb") as copy:
+            shutil.copyfileobj(source, copy, 1 << 20)
+        target.chmod(0o755 if file.executable else 0o644)
+
+
+def empty(directory: Path) -> None:
+    """Remove everything below a directory; raises TreeError where it is too much or too deep."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        entries = [entry for entry, _ in walk(descriptor)]
+    finally:
+        os.close(descriptor)
+    for entry in reversed(entries):
+        _remove(directory, entry.path)
+
+
+def _remove(root: Path, path: str) -> None:
+    """Unlink one entry, or an emptied directory, without following any component."""
+    *parents, name = path.split("/")
+    descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        for parent in parents:
+            inner = os.open(parent, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=descriptor)
+            os.close(descriptor)
+            descriptor = inner
+        try:
+            os.unlink(name, dir_fd=descriptor)
+        except (IsADirectoryError, PermissionError):
+            os.rmdir(name, dir_fd=descriptor)
+    except FileNotFoundError:
+        pass  # its parent went first
+    except OSError as error:
+        raise TreeError(f"'{path}' could not be removed: {error.strerror}") from error
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,100 @@
+"""The journal: a key is there whole or not at all, and belongs to one run."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from opencrunch.errors import PlatformError, UsageError
+from opencrunch.journal import Entry, Journal
+from opencrunch.resources import Version
+
+START = Version(files={"a": ("d" * 64, 1, 0o644)})
+
+
+def entry(key: int) -> Entry:
+    return Entry(
+        key=key,
+        prediction=np.array([[key, 1.5], [float(key) / 3, -0.0]]),
+        resources_before=START.digest,
+        resources_after=Version().digest,
+        calls=[{"function": "infer", "seconds": 0.5}],
+    )
+
+
+def test_what_was_added_is_there_when_it_is_opened_again(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal.db")
+    journal.identify({"submission": "abc", "data": {"X": "1"}})
+    journal.add(entry(8), START, Version())
+    journal.add(entry(7), START, Version())
+    journal.close()
+    again = Journal(tmp_path / "journal.db")
+    again.identify({"submission": "abc", "data": {"X": "1"}})
+    found = list(again.entries())
+    assert [item.key for item in found] == [7, 8]
+    assert found[1].prediction.tobytes() == entry(8).prediction.tobytes()
+    assert found[1].calls == [{"function": "infer", "seconds": 0.5}]
+    assert again.version(START.digest) == START
+
+
+def test_another_run_is_refused_naming_what_differs(tmp_path: Path) -> None:
+    Journal(tmp_path / "journal.db").identify({"submission": "abc", "split": "local"})
+    with pytest.raises(UsageError, match="another run: its split was 'local' and is now 'public'"):
+        Journal(tmp_path / "journal.db").identify({"submission": "abc", "split": "public"})
+
+
+def test_a_journal_of_another_schema_is_refused(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal.db")
+    journal.identify({"a": 1})
+    journal.set("schema_version", 99)
+    with pytest.raises(UsageError, match="schema 99"):
+        journal.identify({"a": 1})
+
+
+def test_a_file_that_is_no_journal_is_the_platforms_error(tmp_path: Path) -> None:
+    (tmp_path / "journal.db").write_bytes(b"not a database" * 100)
+    with pytest.raises(PlatformError, match="cannot be read"):
+        Journal(tmp_path / "journal.db")
+
+
+def test_a_key_cannot_be_written_twice(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal.db")
+    journal.add(entry(7), START)
+    with pytest.raises(Exception, match="UNIQUE"):
+        journal.add(entry(7), START)
+    assert len(list(journal.entries())) == 1
+
+
+def test_a_kill_leaves_whole_keys_only(tmp_path: Path) -> None:
+    program = f"""
+import sys, numpy as np
+from opencrunch.journal import Entry, Journal
+from opencrunch.resources import Version
+journal = Journal({str(tmp_path / "journal.db")!r})
+for key in range(100_000):
+    values = np.full((500, 2), float(key))
+    journal.add(Entry(key=key, prediction=values, resources_before="", resources_after="", calls=[]), Version())
+    print(key, flush=True)
+"""
+    for _ in range(3):
+        (tmp_path / "journal.db").unlink(missing_ok=True)
+        with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as writer:
+            assert writer.stdout is not None
+            seen = -1
+            for line in writer.stdout:
+                seen = int(line)
+                if seen >= 20:
+                    break
+            os.kill(writer.pid, signal.SIGKILL)
+        found = list(Journal(tmp_path / "journal.db").entries())
+        assert [item.key for item in found] == list(range(len(found)))
+        assert len(found) > seen
+        assert all((item.prediction == item.key).all() for item in found)
+        for leftover in tmp_path.glob("journal.db-*"):
+            leftover.unlink()
