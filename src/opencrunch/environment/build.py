@@ -14,6 +14,7 @@ from pathlib import Path
 from ..errors import DependencyError
 from ..sandbox.port import Sandbox
 from .bytecode import compile_bytecode
+from .guard import guard
 from .installer import install
 from .interpreter import Interpreter
 from .layout import Layout
@@ -72,23 +73,6 @@ def _fill(
     record = make_record(lock, interpreter, path_file_notes(site_packages), size, compiled)
     (folder / "environment.json").write_bytes(record)
     (folder / "environment.json").chmod(0o644)
-
-
-@contextmanager
-def guard(name: str, layout: Layout, progress: Callable[[str], None]) -> Iterator[None]:
-    """Let one process at a time do the work of a name; the lock of a killed one vanishes with it."""
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(layout.guards / f"{name}.lock", mode=0o644)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        progress("waiting for another process that builds this environment")
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 @contextmanager

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from packaging.utils import canonicalize_name
-
 from .interpreter import Interpreter
 from .layout import Layout, write_atomically
 from .requirements import Requirements
@@ -40,7 +38,7 @@ class Lock:
 
     def packages(self) -> dict[str, str]:
         """Return the version of each distribution, by normalised name."""
-        return {str(canonicalize_name(name)): version for name, version in _PINNED.findall(self.text)}
+        return {name.lower(): version for name, version in _PINNED.findall(self.text)}
 
 
 def question(requirements: Requirements, interpreter: Interpreter) -> str:

@@ -8,10 +8,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import DependencyError, PlatformError
-from ..sandbox.port import Sandbox
-from .build import build, guard
+from .guard import guard
 from .installer import resolve
 from .interpreter import Interpreter
 from .layout import Layout
@@ -19,7 +19,10 @@ from .lock import ADDITIONS, Lock, load_lock, make_lock, question, save_lock
 from .requirements import Requirements, default_requirements, read_requirements
 from .search import SUPPORTED, find_interpreter, installed
 from .store import Environment, open_environment
-from .verification import Unimportable
+
+if TYPE_CHECKING:
+    from ..sandbox.port import Sandbox
+    from .verification import Unimportable
 
 MOST_ATTEMPTS = 8  # versions of pyarrow that are tried
 
@@ -102,6 +105,8 @@ class _Request:
             from ..sandbox.select import select
 
             sandbox = select("auto")
+        from .build import build
+
         return build(lock, self.interpreter, self.layout, sandbox, self.progress)
 
     def _resolve_and_build(self) -> tuple[Lock, bool]:
@@ -110,6 +115,8 @@ class _Request:
         The resolver knows no upper bounds of pyarrow: the newest installs beside an old numpy and dies at
         import, so lower ones are tried until one can be imported.
         """
+        from .verification import Unimportable
+
         lock = self._resolve(ADDITIONS)
         for _ in range(MOST_ATTEMPTS):
             try:

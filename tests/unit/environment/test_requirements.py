@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from packaging.requirements import Requirement
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
 
 from opencrunch.environment.requirements import (
     LARGEST_FILE,
     LONGEST_LINE,
     MOST_REQUIREMENTS,
+    OWN,
     default_requirements,
     parse_requirements,
     read_requirements,
@@ -147,6 +150,19 @@ def test_only_a_regular_file_is_read(tmp_path: Path) -> None:
         with pytest.raises(DependencyError):
             read_requirements(tmp_path / name)
     assert read_requirements(tmp_path / "real").lines == ("six",)
+
+
+@given(st.from_regex(r"[A-Z0-9._-]{1,12}(==[0-9]{1,3}(\.[0-9]{1,4}){0,4})?", fullmatch=True))
+def test_plain_pins_are_read_as_the_library_reads_them(line: str) -> None:
+    expected: tuple[str, ...] = ()
+    with contextlib.suppress(InvalidRequirement):
+        requirement = Requirement(line)
+        requirement.name = canonicalize_name(requirement.name)
+        expected = () if requirement.name in OWN else (str(requirement),)
+    found: tuple[str, ...] = ()
+    with contextlib.suppress(DependencyError):
+        found = lines(line)
+    assert found == expected
 
 
 pieces = st.sampled_from(
