@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 
 from opencrunch.log import Log
-from opencrunch.sandbox.port import Process
+from opencrunch.sandbox.port import Exceeded, Process
 
 TICK = 0.2  # seconds between two looks at the limits and two heartbeats
 _CHUNK = 1 << 16
@@ -37,7 +37,19 @@ class Watch:
         self._beat = beat
         self._next_tick = time.monotonic() + TICK
         self._output_open = True
-        self.out_of_memory = False
+        self._evidence: Exceeded | None = None
+
+    def begin(self) -> None:
+        """Start a call: what was exceeded before does not explain it."""
+        self.process.exceeded()
+        self._evidence = None
+
+    def exceeded(self) -> Exceeded | None:
+        """Return the limit that was hit since the call began."""
+        found = self.process.exceeded()
+        if found is not None and (self._evidence is None or found.cause == "out-of-memory"):
+            self._evidence = found
+        return self._evidence
 
     def wait(self, waited: socket.socket, deadline: float, *, writing: bool = False) -> None:
         """Return when the socket is ready; raises TimedOut at the deadline, Overrun for memory."""
@@ -63,6 +75,12 @@ class Watch:
             if not self._output_open or not self._read_output():
                 return
 
+    def check_memory(self) -> None:
+        """Raise Overrun where a process of the tree was killed for memory, though others may live on."""
+        evidence = self.exceeded()
+        if evidence is not None and evidence.cause == "out-of-memory":
+            raise Overrun
+
     def _read_output(self) -> bool:
         try:
             data = os.read(self.process.output, _CHUNK)
@@ -74,10 +92,7 @@ class Watch:
 
     def _tick(self) -> None:
         self._next_tick = time.monotonic() + TICK
-        evidence = self.process.exceeded()
-        if evidence is not None and evidence.cause == "out-of-memory":
-            self.out_of_memory = True
-            raise Overrun
+        self.check_memory()
         self._beat()
 
 

@@ -109,7 +109,7 @@ class Context:
             timeout=timeout,
             limits=expected.limits if expected else None,
         )
-        call = {"function": function, "seconds": outcome.seconds, "cpu": outcome.usage.cpu,
+        call = {"function": function, "seconds": outcome.seconds, "cpu": outcome.cpu,
                 "peak_memory": outcome.usage.peak_memory}  # fmt: skip
         self._calls.append(call)
         self._events.write("call", key=key, **call)

@@ -6,22 +6,20 @@ import signal
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from opencrunch.connection import Closed, Overrun, TimedOut, Watch
+from opencrunch.connection import Closed, TimedOut, Watch
 from opencrunch.errors import CallError
-from opencrunch.sandbox.port import Exceeded, Process
+from opencrunch.sandbox.port import Exceeded
 
 Key = int | str | None
 
 
-def call_error(
-    described: Mapping[str, Any], *, process: Process, function: str | None, key: Key
-) -> CallError:
+def call_error(described: Mapping[str, Any], *, watch: Watch, function: str | None, key: Key) -> CallError:
     """Return the error of an exception that the runner described.
 
     A limit that was hit meanwhile, by evidence from outside, explains an exception better than its type.
     """
     first = described["chain"][0]
-    evidence = process.exceeded()
+    evidence = watch.exceeded()
     cause = evidence.cause if evidence is not None else described["cause"]
     text = f"{first['type']}: {first['text']}" if first["text"] else first["type"]
     message = f"{_where(function)} raised {text}"
@@ -43,11 +41,9 @@ def ended_error(
     error: Exception, code: int | None, *, watch: Watch, function: str | None, key: Key, timeout: float = 0.0
 ) -> CallError:
     """Return the error of a call whose result did not arrive whole."""
-    evidence = watch.process.exceeded()
+    evidence = watch.exceeded()
     where = _where(function)
-    if isinstance(error, Overrun) or watch.out_of_memory:
-        message, cause = f"{where} used more memory than the limit", "out-of-memory"
-    elif evidence is not None:
+    if evidence is not None:
         message, cause = f"{where} did not finish: {_limit(evidence)}", evidence.cause
     elif isinstance(error, TimedOut):
         message, cause = f"{where} did not finish in time ({timeout:.0f} s were left to it)", "out-of-time"

@@ -33,7 +33,8 @@ class Outcome:
 
     result: Result
     resources: Version
-    seconds: float
+    seconds: float  # from the request to the last byte of the result
+    cpu: float  # seconds
     usage: Usage
 
 
@@ -116,7 +117,7 @@ class Session:
         loaded = self.open(timeout)
         wanted = self._wanted(function, loaded, key)
         self.log.begin(f"{key} {function}")
-        started = time.monotonic()
+        started, cpu = time.monotonic(), self.usage().cpu
         deadline = started + min(timeout, self.launch.call_time)
         child = self._take_child()
         try:
@@ -129,7 +130,10 @@ class Session:
         finally:
             child.connection.close()
             self.release.forget_now()
-        return Outcome(result=result, resources=self.version, seconds=seconds, usage=self.usage())
+        usage = self.usage()
+        return Outcome(
+            result=result, resources=self.version, seconds=seconds, cpu=usage.cpu - cpu, usage=usage
+        )
 
     def put_resources(self, version: Version) -> None:
         """Let the next call start from a version of resources."""
@@ -201,6 +205,7 @@ class Session:
         template = self._template
         assert template is not None
         connection, timeout = child.connection, deadline - time.monotonic()
+        template.watch.begin()
         try:
             template.wait_ready(child, deadline)
             connection.deadline = deadline
@@ -213,13 +218,13 @@ class Session:
                 self._ahead = template.fork()
             header = wire.read_header(connection.read)
             if header["op"] == "failed":
-                raise call_error(
-                    wire.read_failure(header), process=template.process, function=function, key=key
-                )
+                raise call_error(wire.read_failure(header), watch=template.watch, function=function, key=key)
             if header["op"] != "result":
                 raise wire.WireError("an answer that is neither a result nor a failure")
             none = wire.ResultLimits(rows=0, columns=0, size=0)
-            return wire.read_result(header, connection.read, limits or none)
+            result = wire.read_result(header, connection.read, limits or none)
+            template.watch.check_memory()
+            return result
         except (Closed, TimedOut, Overrun, wire.WireError) as error:
             code = template.exit_code(child) if isinstance(error, Closed) else None
             raise ended_error(

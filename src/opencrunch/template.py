@@ -125,7 +125,7 @@ class Template:
         except (Closed, TimedOut, Overrun, wire.WireError) as error:
             raise self._failure(error, None) from error
         if header["op"] != "loaded":
-            raise call_error(wire.read_failure(header), process=self.process, function=None, key=None)
+            raise call_error(wire.read_failure(header), watch=self.watch, function=None, key=None)
         return self._read_loaded(header)
 
     def fork(self) -> Child:

@@ -1,8 +1,8 @@
 """Who sees what of a run: what of the organiser's tree goes into the participant's.
 
 The levels are `all` (everything), `scores` (the verdict and the scores) and `status` (the verdict). Below
-`all` hidden data are in play, and nothing that a submission could have filled with them is handed on: only what
-can be checked against the submission's own text.
+`all` hidden data are in play, and nothing that a submission could have filled with them is handed on: only
+what can be checked against the submission's own text.
 """
 
 from __future__ import annotations
@@ -75,8 +75,8 @@ def _participant_failure(failure: Mapping[str, Any], submission: Submission | No
         "cause": failure.get("cause"),
         "key": failure.get("key"),
         "function": failure.get("function"),
-        "message": f"{named if kind else failure.get('cause')}; its text is kept from you, for hidden data were "
-        "in play. Run the same on the local split, where everything is shown.",
+        "message": f"{named if kind else failure.get('cause')}; its text is kept from you, for hidden "
+        "data were in play. Run the same on the local split, where everything is shown.",
         "traceback": "\n".join(own) or None,
     }
 

@@ -9,22 +9,20 @@ import importlib.util
 import os
 import site
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from importlib.machinery import SourceFileLoader
 from types import ModuleType
 from typing import Any
 
 
-def prepare_interpreter(directory: str, holder: str) -> None:
+def prepare_interpreter(directory: str, packages: Iterable[str], holder: str) -> None:
     """Set up what a script may expect: its directory first on the path, exit, display, plain bars."""
     import crunch
 
     crunch.is_inside_runner = True
     sys.path.insert(0, directory)
     sys.argv[:] = [os.path.join(directory, "main.py")]
-    os.environ["PYTHONPATH"] = os.pathsep.join(
-        [directory, *(entry for entry in sys.path[1:] if "site-packages" in entry or entry == holder)]
-    )
+    os.environ["PYTHONPATH"] = os.pathsep.join([directory, *packages, holder])  # for what it starts itself
     site.setquit()
     site.sethelper()
     vars(builtins)["display"] = _display

@@ -45,7 +45,7 @@ class Template:
     def run(self) -> None:
         """Announce, import when told to, then fork when told to."""
         faulthandler.enable()
-        prepare_interpreter(self.directory, self.holder)
+        prepare_interpreter(self.directory, self.boot["site_packages"], self.holder)
         versions = {
             "python": sys.version.split()[0],
             "numpy": numpy.__version__,
