@@ -103,6 +103,21 @@ def save_lock(lock: Lock, layout: Layout) -> None:
     write_atomically(_path(lock.key, layout), json.dumps(data, indent=1).encode())
 
 
+def load_other_python(key: str, layout: Layout) -> str | None:
+    """Return the other Python for which alone a question could be answered, None where that is not known."""
+    try:
+        data: Any = json.loads(_path(f"{key}.python", layout).read_bytes())
+        return str(data["python"]) if data["schema_version"] == SCHEMA_VERSION else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def save_other_python(key: str, python: str, layout: Layout) -> None:
+    """Keep the other Python for which a question was answered."""
+    data = {"schema_version": SCHEMA_VERSION, "key": key, "python": python}
+    write_atomically(_path(f"{key}.python", layout), json.dumps(data, indent=1).encode())
+
+
 def _blocks(text: str) -> list[str]:
     """Return each distribution's lines of a lock."""
     return [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,12 +11,21 @@ from typing import TYPE_CHECKING
 
 from ..errors import DependencyError, PlatformError
 from .guard import guard
-from .installer import resolve
 from .interpreter import Interpreter
 from .layout import Layout
-from .lock import ADDITIONS, Lock, load_lock, make_lock, question, save_lock
+from .lock import (
+    ADDITIONS,
+    Lock,
+    load_lock,
+    load_other_python,
+    make_lock,
+    question,
+    save_lock,
+    save_other_python,
+)
 from .requirements import Requirements, default_requirements, read_requirements
-from .search import SUPPORTED, find_interpreter, installed
+from .resolution import Unresolvable, resolved
+from .search import find_interpreter
 from .store import Environment, open_environment
 
 if TYPE_CHECKING:
@@ -38,25 +46,31 @@ def ensure(
     """Return the environment for a requirements file (None: the default set), built when it is not there yet.
 
     Finding one again needs no network and starts no process. A new one is checked and compiled in `sandbox`
-    (None: the strongest that the machine offers). Raises DependencyError for what the file asks,
-    PlatformError for the machine, UsageError for what is no Python version.
+    (None: the strongest that the machine offers). Without `python` the engine's own version serves, or
+    another of this machine where only that can have what is asked. Raises DependencyError for what the file
+    asks, PlatformError for the machine, UsageError for what is no Python version.
     """
     started = time.perf_counter()
     asked = default_requirements() if requirements is None else read_requirements(requirements)
-    layout = Layout(cache=cache)
-    interpreter = find_interpreter(python, layout)
-    request = _Request(
-        asked=asked,
-        interpreter=interpreter,
-        layout=layout,
-        key=question(asked, interpreter),
-        sandbox=sandbox,
-        progress=progress or (lambda text: None),
-    )
-    environment = request.existing()
-    if environment is None:
-        environment = request.build()
+    request = _Request.make(asked, python, Layout(cache=cache), sandbox, progress or (lambda text: None))
+    environment = request.answer() if python is not None else _with_any_python(request)
     return dataclasses.replace(environment, seconds=time.perf_counter() - started)
+
+
+def _with_any_python(request: _Request) -> Environment:
+    """Return the environment for the engine's own version, or for another where only that has one."""
+    other = load_other_python(request.key, request.layout)
+    if other is not None:
+        return request.with_python(other).answer()
+    try:
+        return request.answer()
+    except Unresolvable as error:
+        if error.here is None:
+            raise
+        other = error.here
+    environment = request.with_python(other).answer()
+    save_other_python(request.key, other, request.layout)
+    return environment
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +84,34 @@ class _Request:
     sandbox: Sandbox | None
     progress: Callable[[str], None]
 
+    @classmethod
+    def make(
+        cls,
+        asked: Requirements,
+        python: str | None,
+        layout: Layout,
+        sandbox: Sandbox | None,
+        progress: Callable[[str], None],
+    ) -> _Request:
+        """Return the question for a Python version."""
+        interpreter = find_interpreter(python, layout)
+        return cls(
+            asked=asked,
+            interpreter=interpreter,
+            layout=layout,
+            key=question(asked, interpreter),
+            sandbox=sandbox,
+            progress=progress,
+        )
+
+    def with_python(self, python: str) -> _Request:
+        """Return the same question for another Python version."""
+        return self.make(self.asked, python, self.layout, self.sandbox, self.progress)
+
+    def answer(self) -> Environment:
+        """Return the environment, found or built."""
+        return self.existing() or self.build()
+
     def existing(self) -> Environment | None:
         """Return the environment if its question was answered before and it is still there."""
         lock = load_lock(self.key, self.layout)
@@ -77,6 +119,15 @@ class _Request:
 
     def build(self) -> Environment:
         """Return the environment, built by this process or by one that it waits for."""
+        try:
+            return self._build_alone()
+        except OSError as error:
+            where = f' in the cache "{self.layout.cache}"'
+            raise PlatformError(
+                f"an environment could not be built{where}: {error.strerror or error}"
+            ) from error
+
+    def _build_alone(self) -> Environment:
         self.layout.create()
         with guard(self.key, self.layout, self.progress):
             environment = self.existing()
@@ -140,29 +191,5 @@ class _Request:
 
     def _resolve(self, additions: tuple[str, ...]) -> Lock:
         self.progress("resolving the requirements")
-        lines = (*self.asked.lines, *additions)
-        with tempfile.TemporaryDirectory(prefix="opencrunch-") as scratch:
-            try:
-                text = resolve(lines, self.interpreter, Path(scratch))
-            except DependencyError as error:
-                hint = self._other_version(lines, Path(scratch)) if additions == ADDITIONS else ""
-                raise DependencyError(
-                    f"the requirements cannot be resolved for Python {self.interpreter.minor}: "
-                    f"{error.message}{hint}"
-                ) from error
+        text = resolved(self.asked, additions, self.interpreter, self.layout)
         return make_lock(self.key, text, self.interpreter, additions)
-
-    def _other_version(self, lines: tuple[str, ...], scratch: Path) -> str:
-        """Return a sentence that names another Python for which the requirements can be resolved."""
-        here = {found.minor for found in installed(self.layout)}
-        others = [minor for minor in SUPPORTED if minor != self.interpreter.minor]
-        for minor in sorted(others, key=lambda minor: minor not in here):
-            try:
-                resolve(lines, self.interpreter, scratch, version=minor)
-            except DependencyError:
-                continue
-            except PlatformError:
-                return ""
-            where = "this machine has" if minor in here else "this machine does not have"
-            return f"\nThey can be resolved for Python {minor}, which {where}."
-        return ""

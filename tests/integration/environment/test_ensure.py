@@ -16,7 +16,7 @@ import pytest
 
 from opencrunch.environment import Environment, ensure, trim
 from opencrunch.environment.layout import Layout
-from opencrunch.environment.search import SUPPORTED
+from opencrunch.environment.search import SUPPORTED, installed
 from opencrunch.errors import DependencyError, PlatformError
 from opencrunch.sandbox.port import Limits, Mount, Program, Sandbox
 
@@ -254,12 +254,25 @@ def test_what_cannot_be_had_as_a_wheel_is_an_error_with_the_reason(cache: Path, 
 
 
 @pytest.mark.usefixtures("answers")
-def test_the_error_names_a_python_that_would_do(cache: Path, tmp_path: Path, wheels: Any) -> None:
+def test_another_python_is_named_or_where_none_is_prescribed_taken(
+    cache: Path, tmp_path: Path, wheels: Any
+) -> None:
     here = ".".join(map(str, sys.version_info[:2]))
-    other = next(minor for minor in SUPPORTED[:2] if minor != here)
-    wheels.add(INVENTED, {"elsewhere.py": ""}, tag=f"cp{other.replace('.', '')}-none-any")
-    with pytest.raises(DependencyError, match=f"resolved for Python {other}"):
-        ensure(requirements(tmp_path, f"{INVENTED}==1.0"), python=None, cache=cache)
+    had = {found.minor for found in installed(Layout(cache=cache))}
+    other = next((minor for minor in SUPPORTED if minor != here and minor in had), None)
+    wanted = other or next(minor for minor in SUPPORTED if minor != here)
+    wheels.add(INVENTED, {"elsewhere.py": ""}, tag=f"cp{wanted.replace('.', '')}-none-any")
+    file = requirements(tmp_path, f"{INVENTED}==1.0")
+    with pytest.raises(DependencyError, match=f"resolved for Python {wanted}, which this machine"):
+        ensure(file, python=here, cache=cache)
+    if other is None:
+        with pytest.raises(DependencyError, match="does not have"):
+            ensure(file, python=None, cache=cache)
+        return
+    for built in (True, False):
+        environment = ensure(file, python=None, cache=cache)
+        assert environment.python_version.startswith(f"{other}.")
+        assert environment.built == built
 
 
 @pytest.mark.usefixtures("answers")
@@ -291,3 +304,9 @@ def test_neither_locks_nor_records_hold_an_address(cache: Path) -> None:
     assert len(files) >= 3
     for file in files:
         assert "://" not in file.read_text()
+
+
+def test_a_cache_that_cannot_be_written_is_the_platforms_fault(tmp_path: Path) -> None:
+    (tmp_path / "cache").write_text("a file")
+    with pytest.raises(PlatformError, match="could not be built"):
+        ensure(None, python=None, cache=tmp_path / "cache")
