@@ -1,1 +1,1 @@
-"""A competition: its file, the check of its data, the store that runs map, the release for participants."""
+"""A competition: its file, its data, the prepared store of runs and the participants' release."""
