@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from opencrunch.competition.fingerprint import Fingerprints
-from opencrunch.competition.problem import InvalidCompetition
+from opencrunch.competition.problems import Problems
 from opencrunch.competition.release import release as release
 from opencrunch.competition.store import SCHEMA_VERSION, Store, open_store
 from opencrunch.errors import PlatformError
@@ -113,4 +113,4 @@ def _check(competition: Competition, store: Store) -> None:
         *split_problems(competition, store.moons),
     ]
     if problems:
-        raise InvalidCompetition(problems)
+        raise Problems(problems)

@@ -12,7 +12,7 @@ from opencrunch.competition.data import Table, open_table
 from opencrunch.competition.dtypes import Form, as_numpy, form_of
 from opencrunch.competition.file import FILE, Competition
 from opencrunch.competition.keys import Keys, compare, read_keys
-from opencrunch.competition.problem import InvalidCompetition, Problem, did_you_mean, listed, quote
+from opencrunch.competition.problems import Problem, Problems, listed, shown, suggestion
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +31,7 @@ def examine(competition: Competition) -> Examined:
     for name, files in competition.tables.items():
         try:
             tables[name] = open_table(name, files, competition.directory)
-        except InvalidCompetition as error:
+        except Problems as error:
             problems.extend(error.problems)
     forms: dict[str, dict[str, Form]] = {}
     keys: dict[str, Keys] = {}
@@ -50,7 +50,7 @@ def examine(competition: Competition) -> Examined:
     if len(keys) == 2:
         problems.extend(compare(keys["X"], keys["y"], files=(tables["X"].file, tables["y"].file)))
     if problems:
-        raise InvalidCompetition(problems)
+        raise Problems(problems)
     return Examined(tables=tables, forms=forms, keys=keys)
 
 
@@ -79,7 +79,7 @@ def _roles(competition: Competition, table: Table) -> Iterator[Problem]:
         )
     for key, column in wanted.items():
         if column not in table.names:
-            message = f"there is no column {quote(column)}{did_you_mean(column, table.names)}"
+            message = f"there is no column {shown(column)}; {suggestion(column, table.names)}"
             yield Problem(file=table.file, key=key, message=message)
 
 
@@ -94,7 +94,7 @@ def _forms(table: Table, problems: list[Problem]) -> dict[str, Form]:
             problems.append(
                 Problem(
                     file=table.file,
-                    message=f"column {quote(name)} is stored as {stored}, and {form.stored} is not "
+                    message=f"column {shown(name)} is stored as {stored}, and {form.stored} is not "
                     f"supported; store {form.instead}",
                 )
             )
@@ -107,7 +107,7 @@ def _take_keys(
     roles = competition.columns
     try:
         keys[table.name] = read_keys(table, moon=roles.moon, id=roles.id)
-    except InvalidCompetition as error:
+    except Problems as error:
         problems.extend(error.problems)
 
 
@@ -119,14 +119,14 @@ def _target_problems(competition: Competition, table: Table, forms: Mapping[str,
         key = f"columns.targets.{name}.input"
         if form.kind != "plain" or np.dtype(form.dtype).kind not in "iuf":
             stored = table.type(target.input)
-            message = f"column {quote(target.input)} is stored as {stored}; expected numbers"
+            message = f"column {shown(target.input)} is stored as {stored}; expected numbers"
             yield Problem(file=table.file, key=key, message=message)
             continue
         values = as_numpy(table.column(target.input), form)
         rows = np.flatnonzero(np.isinf(values))
         if len(rows):
             message = (
-                f"column {quote(target.input)} has {len(rows):,} infinite value(s), in rows "
+                f"column {shown(target.input)} has {len(rows):,} infinite value(s), in rows "
                 f"{listed(rows.tolist())} (counted from 0); "
                 "expected finite numbers, or NaN where there is no target"
             )

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from opencrunch.competition.file import FILE, Competition, matching
-from opencrunch.competition.problem import Problem, did_you_mean, quote
+from opencrunch.competition.problems import Problem, shown, suggestion
 
 
 def feature_problems(competition: Competition, names: Sequence[str]) -> Iterator[Problem]:
@@ -19,9 +19,9 @@ def feature_problems(competition: Competition, names: Sequence[str]) -> Iterator
         for pattern in patterns:
             if not matching(pattern, columns):
                 is_pattern = any(character in pattern for character in "*?[")
-                message = f"{quote(pattern)} matches no column of X{did_you_mean(pattern, columns)}"
+                message = f"{shown(pattern)} matches no column of X; {suggestion(pattern, columns)}"
                 if not is_pattern:
-                    message = f"there is no column {quote(pattern)} in X{did_you_mean(pattern, columns)}"
+                    message = f"there is no column {shown(pattern)} in X; {suggestion(pattern, columns)}"
                 yield Problem(file=FILE, key=f"columns.features.{group}", message=message)
 
 

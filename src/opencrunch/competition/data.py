@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from opencrunch.competition.problem import InvalidCompetition, Problem, listed
+from opencrunch.competition.problems import Problem, Problems, listed
 
 BATCH = 1 << 16
 SUFFIXES = (".parquet", ".csv")
@@ -89,14 +89,14 @@ def open_table(name: str, files: Sequence[str], directory: Path) -> Table:
     for file in files:
         try:
             parts.append(_open(file, directory / file, f"data.{name}"))
-        except InvalidCompetition as error:
+        except Problems as error:
             problems.extend(error.problems)
     for part in parts:
         problems.extend(_name_problems(part))
     if not problems:
         problems.extend(_differences(parts))
     if problems:
-        raise InvalidCompetition(problems)
+        raise Problems(problems)
     return Table(name=name, parts=tuple(parts))
 
 
@@ -112,8 +112,8 @@ def _open(name: str, path: Path, key: str) -> Part:
         raise _problem(name, f"the file cannot be read as {path.suffix[1:]}: {reason}", key) from error
 
 
-def _problem(file: str, message: str, key: str | None = None) -> InvalidCompetition:
-    return InvalidCompetition([Problem(file=file, message=message, key=key)])
+def _problem(file: str, message: str, key: str | None = None) -> Problems:
+    return Problems([Problem(file=file, message=message, key=key)])
 
 
 def _read_parquet(name: str, path: Path) -> Part:

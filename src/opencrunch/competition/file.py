@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from opencrunch.competition.problem import InvalidCompetition, Problem
+from opencrunch.competition.problems import Problem, Problems
 from opencrunch.competition.rules import broken_rules, problem_of
 from opencrunch.competition.schema import (
     GUARDS,
@@ -194,9 +194,9 @@ def load(directory: Path) -> Competition:
     try:
         entry = CompetitionEntry.model_validate(content)
     except ValidationError as error:
-        raise InvalidCompetition([problem_of(detail, FILE) for detail in error.errors()]) from None
+        raise Problems([problem_of(detail, FILE) for detail in error.errors()]) from None
     if broken := [Problem(file=FILE, key=key, message=text) for key, text in broken_rules(entry, directory)]:
-        raise InvalidCompetition(broken)
+        raise Problems(broken)
     return _competition(entry, directory.absolute())
 
 

@@ -9,7 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from opencrunch.competition.problem import InvalidCompetition, Problem
+from opencrunch.competition.problems import Problem, Problems
 
 _SETTLED = 2_000_000_000  # ns: a file that is younger may still change within the clock's grain
 
@@ -36,10 +36,10 @@ class Fingerprints:
             unchanged = _identity(path, os.stat(path)) == identity
         except FileNotFoundError:
             message = f'there is no such file in "{root}"'
-            raise InvalidCompetition([Problem(file=name, key=key, message=message)]) from None
+            raise Problems([Problem(file=name, key=key, message=message)]) from None
         except (OSError, ValueError) as error:
             message = f"the file cannot be read: {error}"
-            raise InvalidCompetition([Problem(file=name, key=key, message=message)]) from error
+            raise Problems([Problem(file=name, key=key, message=message)]) from error
         if unchanged and time.time_ns() - max(stat.st_mtime_ns, stat.st_ctime_ns) > _SETTLED:
             self._remember(note, identity, found)
         return found

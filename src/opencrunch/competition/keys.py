@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from opencrunch.competition.data import Table
 from opencrunch.competition.dtypes import Form, as_numpy
-from opencrunch.competition.problem import InvalidCompetition, Problem, listed, quote
+from opencrunch.competition.problems import Problem, Problems, listed, shown
 
 Integers = npt.NDArray[np.int64]
 
@@ -23,9 +23,9 @@ class Keys:
     moons: Integers
     ids: Any  # a pyarrow array: int64, uint64 or large_string
 
-    def name(self, row: int) -> str:
-        """Return a row's key as an error names it."""
-        return f"({self.moons[row]}, {quote(self.ids[row].as_py())})"
+    def name(self, row: int) -> list[Any]:
+        """Return a row's key, to be named in an error."""
+        return [int(self.moons[row]), self.ids[row].as_py()]
 
 
 def read_keys(table: Table, *, moon: str, id: str) -> Keys:
@@ -36,12 +36,12 @@ def read_keys(table: Table, *, moon: str, id: str) -> Keys:
         try:
             found[column] = read(table, column)
         except ValueError as error:
-            problems.append(Problem(file=table.file, message=f"column {quote(column)}: {error}"))
+            problems.append(Problem(file=table.file, message=f"column {shown(column)}: {error}"))
     if problems:
-        raise InvalidCompetition(problems)
+        raise Problems(problems)
     keys = Keys(moons=found[moon], ids=found[id])
     if not len(keys.moons):
-        raise InvalidCompetition([Problem(file=table.file, message="there are no rows")])
+        raise Problems([Problem(file=table.file, message="there are no rows")])
     codes = _codes(keys, [keys])[0]
     order = np.argsort(codes, kind="stable")
     repeated = order[1:][codes[order][1:] == codes[order][:-1]]
@@ -49,7 +49,7 @@ def read_keys(table: Table, *, moon: str, id: str) -> Keys:
         message = (
             f"{len(repeated):,} row(s) repeat the key ({moon}, {id}) of another: {_named(keys, repeated)}"
         )
-        raise InvalidCompetition([Problem(file=table.file, message=message)])
+        raise Problems([Problem(file=table.file, message=message)])
     return keys
 
 
@@ -95,7 +95,7 @@ def _codes(reference: Keys, tables: list[Keys]) -> list[Integers]:
 
 
 def _named(keys: Keys, rows: npt.NDArray[np.intp]) -> str:
-    text = ", ".join(keys.name(int(row)) for row in rows[:10])
+    text = listed([keys.name(int(row)) for row in rows[:10]])
     return text if len(rows) <= 10 else f"{text} and {len(rows) - 10:,} more"
 
 

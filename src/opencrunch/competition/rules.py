@@ -8,7 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from opencrunch.competition.problem import Problem, did_you_mean, quote
+from opencrunch.competition.problems import Problem, shown, suggestion
 from opencrunch.competition.schema import CompetitionEntry, known_keys, least_processes
 from opencrunch.metrics import BUILT_IN
 
@@ -43,7 +43,7 @@ def dotted(location: tuple[Any, ...]) -> str:
             text += f"[{part}]"
         else:
             plain = part.replace("-", "").replace("_", "").isalnum() and part.isascii()
-            text += ("." if text else "") + (part if plain else quote(part))
+            text += ("." if text else "") + (part if plain else shown(part))
     return text
 
 
@@ -51,15 +51,15 @@ def _message(kind: str, value: object, detail: Mapping[str, Any], location: tupl
     if kind == "missing":
         return "is missing and must be there"
     if kind == "extra_forbidden":
-        return f"unknown key{did_you_mean(str(location[-1]), known_keys(location[:-1]))}"
+        return f"unknown key; {suggestion(str(location[-1]), known_keys(location[:-1]))}"
     if kind == "value_error":
-        return f"{quote(value)}: {detail['ctx']['error']}"
+        return f"{shown(value)}: {detail['ctx']['error']}"
     if kind == "literal_error":
-        return f"{quote(value)}: expected {detail['ctx']['expected']}"
+        return f"{shown(value)}: expected {detail['ctx']['expected']}"
     expected = _EXPECTED.get(kind)
     if expected is None:
-        return f"{quote(value)}: {detail['msg'][:1].lower()}{detail['msg'][1:]}"
-    return f"{quote(value)}: expected {expected}"
+        return f"{shown(value)}: {detail['msg'][:1].lower()}{detail['msg'][1:]}"
+    return f"{shown(value)}: expected {expected}"
 
 
 def broken_rules(entry: CompetitionEntry, directory: Path) -> Iterator[Broken]:
@@ -74,7 +74,7 @@ def _column_rules(entry: CompetitionEntry) -> Iterator[Broken]:
     columns = entry.columns
     keys = {columns.moon: "moon", columns.id: "id"}
     if columns.moon == columns.id:
-        yield "columns.id", f"{quote(columns.id)} is the moon column too; expected two columns"
+        yield "columns.id", f"{shown(columns.id)} is the moon column too; expected two columns"
     outputs: dict[str, str] = {}
     for name, target in columns.targets.items():
         key = f"columns.targets.{name}"
@@ -82,14 +82,14 @@ def _column_rules(entry: CompetitionEntry) -> Iterator[Broken]:
         if column in keys:
             yield (
                 f"{key}.input",
-                f"{quote(column)} is the {keys[column]} column; expected another column of y",
+                f"{shown(column)} is the {keys[column]} column; expected another column of y",
             )
         if output in keys:
-            yield f"{key}.output", f"{quote(output)} is the {keys[output]} column; expected another name"
+            yield f"{key}.output", f"{shown(output)} is the {keys[output]} column; expected another name"
         if output in outputs:
             yield (
                 f"{key}.output",
-                f"{quote(output)} is the output of '{outputs[output]}' too; expected another",
+                f"{shown(output)} is the output of '{outputs[output]}' too; expected another",
             )
         outputs[output] = name
     for group, patterns in columns.features.items():
@@ -97,7 +97,7 @@ def _column_rules(entry: CompetitionEntry) -> Iterator[Broken]:
             if pattern in keys:
                 yield (
                     f"columns.features.{group}",
-                    f"{quote(pattern)} is the {keys[pattern]} column and no feature",
+                    f"{shown(pattern)} is the {keys[pattern]} column and no feature",
                 )
 
 
@@ -111,7 +111,7 @@ def _split_rules(entry: CompetitionEntry) -> Iterator[Broken]:
             others = [other for other in entry.splits if other != name]
             yield (
                 f"splits.{name}.continues",
-                f"no other split {quote(split.continues)}" + did_you_mean(split.continues, others),
+                f"no other split {shown(split.continues)}; " + suggestion(split.continues, others),
             )
     yield from _cycles(entry)
     ordered = sorted(entry.splits.items(), key=lambda item: item[1].first)
@@ -151,12 +151,12 @@ def _metric_rules(entry: CompetitionEntry, directory: Path) -> Iterator[Broken]:
     for position, metric in enumerate(entry.metrics):
         key = f"metrics[{position}]"
         if metric.name in names:
-            yield f"{key}.name", f"{quote(metric.name)} is the name of two metrics; expected another"
+            yield f"{key}.name", f"{shown(metric.name)} is the name of two metrics; expected another"
         names.add(metric.name)
         if metric.target not in entry.columns.targets:
             yield (
                 f"{key}.target",
-                f"no target {quote(metric.target)}" + did_you_mean(metric.target, entry.columns.targets),
+                f"no target {shown(metric.target)}; " + suggestion(metric.target, entry.columns.targets),
             )
         if metric.function not in BUILT_IN:
             yield from _own_metric(f"{key}.function", metric.function, directory)
@@ -167,14 +167,14 @@ def _own_metric(key: str, function: str, directory: Path) -> Iterator[Broken]:
     if not separator:
         yield (
             key,
-            f'{quote(function)}: expected "file.py:function" or a built-in'
-            + did_you_mean(function, BUILT_IN),
+            f'{shown(function)}: expected "file.py:function" or a built-in; '
+            + suggestion(function, BUILT_IN),
         )
         return
     if not path.endswith(".py") or not path.isprintable() or not name.isidentifier():
-        yield key, f'{quote(function)}: expected "file.py:function"'
+        yield key, f'{shown(function)}: expected "file.py:function"'
         return
     root = Path(os.path.realpath(directory))
     file = Path(os.path.realpath(root / path))
     if not file.is_relative_to(root) or not os.path.isfile(file):
-        yield key, f"{quote(path)} is not a file of the competition's directory"
+        yield key, f"{shown(path)} is not a file of the competition's directory"

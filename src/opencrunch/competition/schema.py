@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
@@ -19,7 +18,7 @@ from pydantic import (
     StringConstraints,
 )
 
-from opencrunch.competition.quantities import seconds, size
+from opencrunch.competition.quantities import parse_size, parse_time
 from opencrunch.sandbox.port import Guard
 
 MOON_LIMIT = 1 << 62
@@ -44,18 +43,6 @@ def _guards(value: object) -> object:
     if not isinstance(value, list) or any(name not in GUARDS for name in value):
         raise ValueError(f'expected "all" or a list of these: {", ".join(GUARDS)}')
     return tuple(name for name in GUARDS if name in value)
-
-
-def _expected(parse: Callable[[object], Any]) -> Callable[[object], Any]:
-    """Return a parser whose error says that something was expected."""
-
-    def checked(value: object) -> Any:
-        try:
-            return parse(value)
-        except ValueError as error:
-            raise ValueError(f"expected {error}") from None
-
-    return checked
 
 
 def _readable(text: str) -> str:
@@ -95,8 +82,8 @@ Paths = Annotated[
 Column = Annotated[StrictStr, StringConstraints(min_length=1, max_length=1000)]
 Moon = Annotated[StrictInt, Field(ge=-MOON_LIMIT, le=MOON_LIMIT)]
 Count = Annotated[StrictInt, Field(ge=0, le=MOON_LIMIT)]
-Size = Annotated[int, BeforeValidator(_expected(size))]
-Time = Annotated[float, BeforeValidator(_expected(seconds))]
+Size = Annotated[int, BeforeValidator(parse_size)]
+Time = Annotated[float, BeforeValidator(parse_time)]
 
 
 class Entry(BaseModel):
