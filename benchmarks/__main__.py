@@ -8,7 +8,14 @@ from importlib import import_module
 
 from benchmarks.measure import Result
 
-MODULES = {"G": "parameters", "I": "startup"}
+MODULES = {
+    "C": "loop",
+    "D": "training",
+    "E": "moons",
+    "G": "parameters",
+    "H": "environments",
+    "I": "startup",
+}
 """The benchmarks by letter; a module has `run(scale) -> Result`."""
 
 SCALES = (1, 4, 16)

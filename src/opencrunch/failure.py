@@ -43,6 +43,7 @@ def ended_error(
     """Return the error of a call whose result did not arrive whole."""
     evidence = watch.exceeded()
     where = _where(function)
+    cause: str
     if evidence is not None:
         message, cause = f"{where} did not finish: {_limit(evidence)}", evidence.cause
     elif isinstance(error, TimedOut):

@@ -12,7 +12,8 @@ import json
 import os
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ ENTRY_LIMIT = 100_000
 RACY_NS = 20_000_000  # a file changed within this time of a look may change again with the same stamps
 _BLOCK = 1 << 20
 
+Identity = Callable[[], AbstractContextManager[None]]
 Stamp = tuple[int, int, int, int]  # inode, size, ctime, mode
 
 
@@ -135,6 +137,16 @@ def _open_directory(directory: int, name: str) -> int | None:
         return None
 
 
+def copy_file(source: Path, target: Path, mode: int, identity: Identity = nullcontext) -> None:
+    """Copy a file to a path where none is; it is made, not read, as what `identity` makes of this thread."""
+    with open(source, "rb") as reader, identity():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with open(target, "xb") as writer:
+            while block := reader.read(_BLOCK):
+                writer.write(block)
+        target.chmod(mode)
+
+
 class Resources:
     """The versions of one run: takes them from sandboxes and puts them back."""
 
@@ -179,17 +191,13 @@ class Resources:
         version = Version(files=files, directories=tuple(directories))
         return Snapshot(version=version, stamps=stamps, taken_ns=started)
 
-    def put(self, version: Version, root: Path) -> None:
-        """Write a version's files into an empty directory."""
-        for path in sorted(version.directories):
-            (root / path).mkdir(parents=True, exist_ok=True)
+    def put(self, version: Version, root: Path, identity: Identity = nullcontext) -> None:
+        """Write a version's files into an empty directory, as what `identity` makes of this thread."""
+        with identity():
+            for path in sorted(version.directories):
+                (root / path).mkdir(parents=True, exist_ok=True)
         for path, (digest, _, mode) in version.files.items():
-            target = root / path
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with open(self.objects / digest, "rb") as source, open(target, "xb") as file:
-                while block := source.read(_BLOCK):
-                    file.write(block)
-            target.chmod(mode & 0o777 | 0o600)
+            copy_file(self.objects / digest, root / path, mode & 0o777 | 0o600, identity)
 
     def _store(self, parent: int, entry: Entry) -> tuple[str, int, int]:
         name = entry.path.rpartition("/")[2]

@@ -87,6 +87,10 @@ class _Run:
     def _go(self) -> None:
         self.subject = snapshot(self.subject, self.output.work / "submission")
         self.findings.materials = materials = gather(self.subject, self.face)
+        with materials.environment.hold():
+            self._run(materials)
+
+    def _run(self, materials: Materials) -> None:
         start = self.resources.take(self.subject.submission.directory / "resources").version
         self._identify(materials, start)
         steps = self._plan(materials, start)

@@ -6,10 +6,9 @@ All of it is done from outside, through directory descriptors, and nothing is fo
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 
-from opencrunch.resources import Resources, Snapshot, Stamp, TreeError, Version, walk
+from opencrunch.resources import Resources, Snapshot, Stamp, TreeError, Version, copy_file, walk
 from opencrunch.sandbox.identity import acting_as_sandbox
 from opencrunch.sandbox.port import Process
 from opencrunch.submission.files import RESOURCES, Submission
@@ -32,11 +31,11 @@ class Workspace:
 
     def fill(self, version: Version) -> None:
         """Copy the submission's code and a version of its resources into the empty workspace."""
+        for path in self._sources:
+            self._restore(path)
         with acting_as_sandbox():
-            for path in self._sources:
-                self._restore(path)
             (self.root / RESOURCES).mkdir(exist_ok=True)
-            self.resources.put(version, self.root / RESOURCES)
+        self.resources.put(version, self.root / RESOURCES, acting_as_sandbox)
         self._baseline = self._look()
         self._snapshot = self.resources.take(self.root / RESOURCES)
 
@@ -44,9 +43,8 @@ class Workspace:
         """Replace resources by a version."""
         if self._snapshot is not None and self._snapshot.version == version:
             return
-        with acting_as_sandbox():
-            empty(self.root / RESOURCES)
-            self.resources.put(version, self.root / RESOURCES)
+        empty(self.root / RESOURCES)
+        self.resources.put(version, self.root / RESOURCES, acting_as_sandbox)
         self._snapshot = self.resources.take(self.root / RESOURCES)
 
     def take_resources(self) -> Version:
@@ -70,11 +68,9 @@ class Workspace:
         for path in sorted(changed, reverse=True):
             _remove(self.root, path)
         missing = [path for path in self._baseline if path not in present or path in changed]
-        if missing:
-            with acting_as_sandbox():
-                for path in missing:
-                    if path in self._sources:
-                        self._restore(path)
+        for path in missing:
+            if path in self._sources:
+                self._restore(path)
         if changed or missing:
             self._baseline = self._look()
 
@@ -91,12 +87,8 @@ class Workspace:
         return stamps
 
     def _restore(self, path: str) -> None:
-        target = self.root / path
-        target.parent.mkdir(parents=True, exist_ok=True)
         file = self._sources[path]
-        with open(file.source, "rb") as source, open(target, "xb") as copy:
-            shutil.copyfileobj(source, copy, 1 << 20)
-        target.chmod(0o755 if file.executable else 0o644)
+        copy_file(file.source, self.root / path, 0o755 if file.executable else 0o644, acting_as_sandbox)
 
 
 def empty(directory: Path) -> None:
