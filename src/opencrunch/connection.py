@@ -158,6 +158,13 @@ class Connection:
                 raise Closed from None
             view = view[sent:]
 
+    def await_close(self, deadline: float) -> None:
+        """Wait until the other end is closed, or something else comes, or the deadline passes."""
+        try:
+            self.watch.wait(self.socket, deadline)
+        except (TimedOut, Overrun):
+            pass
+
     def close(self) -> None:
         """Close this end."""
         self.socket.close()

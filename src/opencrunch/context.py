@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from opencrunch.clock import Clock
 from opencrunch.errors import CallError
 from opencrunch.events import Events, Face
 from opencrunch.journal import Entry, Journal
-from opencrunch.predictions import Expected, Layout, check
+from opencrunch.predictions import Layout, check
 from opencrunch.release import Release, Rows
 from opencrunch.schedule import Step
-from opencrunch.session import Outcome, Session
+from opencrunch.session import Outcome, Result, Session
+from opencrunch.wire import ResultLimits
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,14 +76,16 @@ class Context:
 
     def call(self, function: str, *, key: int, **values: Any) -> None:
         """Call a function whose result is ignored."""
-        self._call(function, key, values, None)
+        self._call(function, key, values, None, lambda result: None)
 
     def predict(self, *, moon: int, **values: Any) -> None:
         """Call `infer`, check what it returns, and write it to the journal with the resources it left."""
         expected = self._layout.expected(moon)
         before = self._session.version
-        outcome = self._call("infer", moon, {**values, "moon": moon}, expected)
-        prediction = check(outcome.result, expected)
+        outcome = self._call(
+            "infer", moon, {**values, "moon": moon}, expected.limits, lambda result: check(result, expected)
+        )
+        prediction = outcome.value
         entry = Entry(
             key=moon,
             prediction=prediction,
@@ -91,7 +96,14 @@ class Context:
         self._journal.add(entry, before, outcome.resources)
         self._events.write("key", key=moon, rows=len(prediction))
 
-    def _call(self, function: str, key: int, values: Mapping[str, Any], expected: Expected | None) -> Outcome:
+    def _call(
+        self,
+        function: str,
+        key: int,
+        values: Mapping[str, Any],
+        limits: ResultLimits | None,
+        accept: Callable[[Result], T],
+    ) -> Outcome[T]:
         position = next(index for index, step in enumerate(self._steps) if step.moon == key)
         self._face.progress(key, function, done=position, total=len(self._steps))
         timeout = self._clock.left()
@@ -107,7 +119,8 @@ class Context:
             {**self._common, **values},
             key=key,
             timeout=timeout,
-            limits=expected.limits if expected else None,
+            limits=limits,
+            accept=accept,
         )
         call = {"function": function, "seconds": outcome.seconds, "cpu": outcome.cpu,
                 "peak_memory": outcome.usage.peak_memory}  # fmt: skip

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from opencrunch import wire
 from opencrunch.connection import Closed, Overrun, TimedOut
@@ -25,13 +25,16 @@ from opencrunch.values import ColumnValue
 from opencrunch.workspace import Workspace
 
 Result = wire.Table | wire.Other
+T = TypeVar("T")
+
+_EXIT_SECONDS = 0.05  # that a child is given to end by itself before it is killed
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
+class Outcome(Generic[T]):
     """What a successful call gave and cost."""
 
-    result: Result
+    value: T
     resources: Version
     seconds: float  # from the request to the last byte of the result
     cpu: float  # seconds
@@ -108,11 +111,13 @@ class Session:
         key: Key,
         timeout: float,
         limits: wire.ResultLimits | None = None,
-    ) -> Outcome:
+        accept: Callable[[Result], T],
+    ) -> Outcome[T]:
         """Run one function with the values that it asks for; `limits` None takes no result.
 
-        Returns when the result has arrived whole, everything that the call started is gone, and what it wrote
-        outside resources is undone. Raises CallError otherwise.
+        Returns what `accept` makes of the result, when the result has arrived whole, everything that the call
+        started is gone, and what it wrote outside resources is undone. Raises CallError otherwise, also where
+        `accept` does.
         """
         loaded = self.open(timeout)
         wanted = self._wanted(function, loaded, key)
@@ -123,6 +128,8 @@ class Session:
         try:
             result = self._exchange(child, function, wanted, values, key, deadline, limits)
             seconds = time.monotonic() - started
+            accepted = accept(result)  # while the child ends
+            child.connection.await_close(time.monotonic() + _EXIT_SECONDS)
             self._settle()
         except BaseException:
             self.close()
@@ -132,7 +139,7 @@ class Session:
             self.release.forget_now()
         usage = self.usage()
         return Outcome(
-            result=result, resources=self.version, seconds=seconds, cpu=usage.cpu - cpu, usage=usage
+            value=accepted, resources=self.version, seconds=seconds, cpu=usage.cpu - cpu, usage=usage
         )
 
     def put_resources(self, version: Version) -> None:
