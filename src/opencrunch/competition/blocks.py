@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -109,30 +110,46 @@ def _write_plain(table: Table, runs: Sequence[_Run], order: Order, directory: Pa
     descriptions = [_plain_block(table, run) for run in runs]
     names = [name for run in runs for name in run.names]
     sorted_already = bool((order == np.arange(len(order))).all())
-    if sorted_already:
-        place: Order | None = None
-    else:
-        place = np.empty_like(order)
-        place[order] = np.arange(len(order))
-    files = [
-        np.memmap(directory / block["files"][0], block["dtype"], "w+", shape=(table.rows, block["width"]))
-        for block in descriptions
+    write = _append if sorted_already else _scatter
+    paths = [directory / block["files"][0] for block in descriptions]
+    write(table.batches(names), runs, paths, order)
+    return descriptions
+
+
+def _append(batches: Iterator[Any], runs: Sequence[_Run], paths: Sequence[Path], order: Order) -> None:
+    """Write rows that are sorted by moon as they come."""
+    with ExitStack() as stack:
+        files = [stack.enter_context(path.open("wb")) for path in paths]
+        for batch in batches:
+            for file, piece in zip(files, _pieces(batch, runs), strict=True):
+                file.write(piece.data)
+
+
+def _scatter(batches: Iterator[Any], runs: Sequence[_Run], paths: Sequence[Path], order: Order) -> None:
+    """Write each row to its place."""
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    files: list[Any] = [
+        np.memmap(path, np.dtype(run.form.dtype), "w+", shape=(len(order), len(run.names)))
+        for path, run in zip(paths, runs, strict=True)
     ]
     start = 0
-    for batch in table.batches(names):
-        stop = start + batch.num_rows
-        rows = slice(start, stop) if place is None else place[start:stop]
-        column = 0
-        for run, file in zip(runs, files, strict=True):
-            piece = np.empty((stop - start, len(run.names)), file.dtype)
-            for position in range(len(run.names)):
-                piece[:, position] = as_numpy(batch.column(column), run.form)
-                column += 1
-            file[rows] = piece
-        start = stop
-    for file in files:
-        file.flush()
-    return descriptions
+    for batch in batches:
+        rows = place[start : start + batch.num_rows]
+        for file, piece in zip(files, _pieces(batch, runs), strict=True):
+            file[rows] = piece.view(file.dtype)
+        start += batch.num_rows
+
+
+def _pieces(batch: Any, runs: Sequence[_Run]) -> Iterator[npt.NDArray[Any]]:
+    """Yield a batch's rows for each block."""
+    column = 0
+    for run in runs:
+        piece: npt.NDArray[Any] = np.empty((batch.num_rows, len(run.names)), run.form.dtype)
+        for position in range(len(run.names)):
+            piece[:, position] = as_numpy(batch.column(column), run.form)
+            column += 1
+        yield piece.view(np.uint8)  # a buffer cannot hold dates
 
 
 def _plain_block(table: Table, run: _Run) -> dict[str, Any]:
@@ -209,7 +226,7 @@ def _whole(values: Any, kind: Any) -> Any:
 def _chain(table: Mapping[str, Any], offsets: npt.NDArray[np.int64], directory: Path) -> list[str]:
     """Return one digest for each moon: of the table's form and of all rows up to the moon's last."""
     digest = hashlib.sha256(_json({"columns": table["columns"], "blocks": table["blocks"]})).digest()
-    readers = [_reader(block, table["rows"], directory) for block in table["blocks"]]
+    readers = [_reader(block, directory) for block in table["blocks"]]
     chain = []
     for start, stop in pairwise(offsets.tolist()):
         state = hashlib.sha256(digest)
@@ -221,7 +238,7 @@ def _chain(table: Mapping[str, Any], offsets: npt.NDArray[np.int64], directory: 
     return chain
 
 
-def _reader(block: Mapping[str, Any], rows: int, directory: Path) -> Any:
+def _reader(block: Mapping[str, Any], directory: Path) -> Any:
     """Return a function that yields the bytes of a block's rows."""
     if block["kind"] == "string":
         offsets = np.fromfile(directory / block["files"][0], "<i8")
@@ -236,9 +253,15 @@ def _reader(block: Mapping[str, Any], rows: int, directory: Path) -> Any:
 
         return texts
     size = np.dtype(block["dtype"]).itemsize * block["width"]
-    values: Any = np.memmap(directory / block["files"][0], np.uint8, "r", shape=(rows * size,))
+    path = directory / block["files"][0]
 
     def numbers(start: int, stop: int) -> Iterator[Any]:
-        yield memoryview(values)[start * size : stop * size]
+        with path.open("rb", buffering=0) as file:
+            file.seek(start * size)
+            left = (stop - start) * size
+            while left:
+                piece = file.read(min(left, 1 << 20))
+                yield piece
+                left -= len(piece)
 
     return numbers

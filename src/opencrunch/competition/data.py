@@ -32,7 +32,7 @@ class Part:
     def batches(self, names: Sequence[str]) -> Iterator[Any]:
         """Yield batches of some columns, in the order of the names."""
         if hasattr(self.source, "iter_batches"):
-            for batch in self.source.iter_batches(BATCH, columns=list(names)):
+            for batch in self.source.iter_batches(BATCH, columns=list(names), use_threads=False):
                 yield batch.select(list(names))
         else:
             yield from self.source.select(list(names)).to_batches(max_chunksize=BATCH)
@@ -121,7 +121,8 @@ def _read_parquet(name: str, path: Path) -> Part:
 
     if path.is_dir():
         raise ValueError("it is a directory; expected one file")
-    source = pq.ParquetFile(path, memory_map=False)
+    # Buffered, and read by one thread, a large row group is never in memory as a whole.
+    source = pq.ParquetFile(path, buffer_size=1 << 18, pre_buffer=False)
     return Part(
         name=name, path=path, source=source, schema=source.schema_arrow, rows=source.metadata.num_rows
     )
