@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from opencrunch.competition.fingerprint import Fingerprints
 from opencrunch.competition.problems import Problems
-from opencrunch.competition.release import release as release
 from opencrunch.competition.store import SCHEMA_VERSION, Store, open_store
 from opencrunch.errors import PlatformError
+from opencrunch.settings import cache_directory
 
 if TYPE_CHECKING:
     from opencrunch.competition.file import Competition
@@ -38,6 +38,16 @@ def prepare(competition: Competition, cache: Path) -> Store:
             store = _find(stores / key) or _build(competition, stores / key)
     _check(competition, store)
     return store
+
+
+def release(competition: Competition, out: Path, cache: Path | None = None) -> Path:
+    """Write the participants' release into `out`, from the prepared store; return its directory.
+
+    Raises CompetitionError where the data break a rule, UsageError where `out` holds something else.
+    """
+    from opencrunch.competition.release import write_release
+
+    return write_release(competition, prepare(competition, cache or cache_directory()), out)
 
 
 def make_public(directory: Path) -> None:

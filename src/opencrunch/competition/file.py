@@ -205,27 +205,31 @@ def _read(path: Path) -> str:
         with path.open("rb") as file:
             data = file.read(_LARGEST + 1)
     except FileNotFoundError:
-        raise CompetitionError(
-            f'there is no such file in "{path.parent}"; expected the directory of a competition', file=FILE
+        raise _wrong(
+            f'there is no such file in "{path.parent}"; expected the directory of a competition'
         ) from None
     except (OSError, ValueError) as error:
-        raise CompetitionError(f'"{path}" cannot be read: {error}', file=FILE) from error
+        raise _wrong(f'"{path}" cannot be read: {error}') from error
     if len(data) > _LARGEST:
-        raise CompetitionError(f"the file is larger than {_LARGEST >> 20} MiB", file=FILE)
+        raise _wrong(f"the file is larger than {_LARGEST >> 20} MiB")
     try:
         return data.decode()
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise CompetitionError(f"line {line} is not UTF-8 text, which TOML must be", file=FILE) from error
+        raise _wrong(f"line {line} is not UTF-8 text, which TOML must be") from error
 
 
 def _parse(text: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except RecursionError:
-        raise CompetitionError("the values are nested too deeply", file=FILE) from None
+        raise _wrong("the values are nested too deeply") from None
     except ValueError as error:
-        raise CompetitionError(f"the file is not valid TOML: {error}", file=FILE) from error
+        raise _wrong(f"the file is not valid TOML: {error}") from error
+
+
+def _wrong(message: str) -> Problems:
+    return Problems([Problem(file=FILE, message=message)])
 
 
 def _competition(entry: CompetitionEntry, directory: Path) -> Competition:
