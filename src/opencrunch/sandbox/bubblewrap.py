@@ -23,6 +23,7 @@ from .executable import find_bubblewrap
 from .hierarchy import Hierarchy
 from .identity import engine_is_root
 from .port import Capabilities, Guard, Limits, Program, Strength
+from .probe import end_of
 from .reach import reachable
 from .running import Layout, Running, Started
 from .spawn import spawn
@@ -270,20 +271,9 @@ def _printed(reader: int) -> str:
 def _probe(sandbox: Bubblewrap) -> Capabilities:
     limits = Limits(memory=1 << 28, tasks=16, disk=1 << 20, temporary=1 << 20)
     program = Program(argv=("/bin/sh", "-c", "exit 7"), environment={}, mounts=(), limits=limits)
-    try:
-        process = sandbox.start(program)
-    except PlatformError as error:
-        return Capabilities(adapter=sandbox.name, available=False, reason=_explain(error.message))
-    try:
-        limit = time.monotonic() + _START_SECONDS
-        while process.alive() and time.monotonic() < limit:
-            time.sleep(0.001)
-        code, said = process.returncode(), _printed(process.output)
-    finally:
-        process.kill()
-    if code != 7:
-        reason = _explain(said or f"a program in it ended with {code}")
-        return Capabilities(adapter=sandbox.name, available=False, reason=reason)
+    said = end_of(sandbox, program, expected=7)
+    if said is not None:
+        return Capabilities(adapter=sandbox.name, available=False, reason=_explain(said))
     return Capabilities(adapter=sandbox.name, available=True, guards=_guards(), absent=_absent())
 
 

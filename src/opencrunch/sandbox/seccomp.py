@@ -25,7 +25,7 @@ _X32_BIT = 0x40000000
 # Offsets in struct seccomp_data; both machines are little-endian, so an argument's low half comes first.
 _NUMBER, _ARCH, _ARGUMENTS = 0, 4, 16
 
-_LOAD, _AND, _RETURN = 0x20, 0x54, 0x06  # BPF_LD|W|ABS, BPF_ALU|AND|K, BPF_RET|K
+_LOAD, _AND, _RETURN, _JUMP = 0x20, 0x54, 0x06, 0x05
 _IF_EQUAL, _IF_GREATER_EQUAL, _IF_ANY_BIT = 0x15, 0x35, 0x45
 
 _DENIED = (
@@ -51,10 +51,14 @@ _DENIED = (
 
 # Landlock lets these reach files and processes outside; within namespaces they are harmless.
 _DENIED_WITHOUT_NAMESPACES = (
-    "shmget", "msgget", "semget", "mq_open", "mq_unlink",
+    "shmget", "msgget", "semget", "mq_open", "mq_unlink", "socket", "connect", "bind", "listen", "accept",
     "setxattr", "lsetxattr", "removexattr", "lremovexattr", "setxattrat", "removexattrat",
     "chown", "lchown", "fchownat",
-    "sched_setaffinity", "sched_setattr", "sched_setparam", "sched_setscheduler", "setpriority", "ioprio_set",
+)  # fmt: skip
+
+# ... and these where the sandbox's user owns files outside, for a path of any file would do.
+_DENIED_BESIDE_OWN_FILES = (
+    "chmod", "fchmodat", "fchmodat2", "utime", "utimes", "utimensat", "futimesat",
 )  # fmt: skip
 
 _CLONE_NEW = (
@@ -88,6 +92,18 @@ _CONDITIONAL = (
     Rule(call="personality", argument=0, test="equal", values=_PERSONALITIES, inverted=True),
 )
 
+_UNIX_DATAGRAM = 2
+_ONLY_ITSELF = (
+    ("prlimit64", 0), ("sched_setaffinity", 0), ("sched_setattr", 0), ("sched_setparam", 0),
+    ("sched_setscheduler", 0), ("setpriority", 1), ("ioprio_set", 1),
+)  # fmt: skip
+_CONDITIONAL_WITHOUT_NAMESPACES = (
+    *(Rule(call=call, argument=which, test="equal", values=(0,), inverted=True)
+      for call, which in _ONLY_ITSELF),
+    # One end of a pair of datagram sockets can still send to any path.
+    Rule(call="socketpair", argument=1, test="equal", values=(_UNIX_DATAGRAM,), mask=0xF),
+)  # fmt: skip
+
 
 def machine() -> Machine | None:
     """Return this machine's type where the filter knows it."""
@@ -102,12 +118,19 @@ def supported() -> bool:
     return machine() is not None
 
 
-def program(*, shared_memory: bool, namespaces: bool = True, on: Machine | None = None) -> bytes:
+def program(
+    *,
+    shared_memory: bool,
+    namespaces: bool = True,
+    foreign_files: bool = False,
+    on: Machine | None = None,
+) -> bytes:
     """Return the filter as an array of struct sock_filter.
 
     Without `shared_memory`, memory that no process's own count shows is refused (memfd, System V); without
-    `namespaces`, calls that reach beyond the sandbox where it has none of its own. On a machine that the
-    filter does not know, it lets everything through.
+    `namespaces`, calls that reach beyond the sandbox where it has none of its own; with `foreign_files`, calls
+    that change files of the same user by their path. On a machine that the filter does not know, it lets
+    everything through.
     """
     on = on or machine()
     if on is None:
@@ -115,9 +138,15 @@ def program(*, shared_memory: bool, namespaces: bool = True, on: Machine | None 
     denied = list(_DENIED)
     if not shared_memory:
         denied += ["memfd_create", "shmget"]
+    rules: tuple[Rule, ...] = _CONDITIONAL
     if not namespaces:
         denied += _DENIED_WITHOUT_NAMESPACES
-    return b"".join([*_preamble(on), *_refusals(denied, on), *_conditions(on), _instruction(_RETURN, _ALLOW)])
+        rules = (*_CONDITIONAL, *_CONDITIONAL_WITHOUT_NAMESPACES)
+    if foreign_files:
+        denied += _DENIED_BESIDE_OWN_FILES
+    return b"".join(
+        [*_preamble(on), *_refusals(denied, on), *_conditions(rules, on), _instruction(_RETURN, _ALLOW)]
+    )
 
 
 def _preamble(on: Machine) -> Iterator[bytes]:
@@ -141,28 +170,28 @@ def _refusals(names: Sequence[str], on: Machine) -> Iterator[bytes]:
             yield from _unless_equal(call, [_refuse(_EPERM)])
 
 
-def _conditions(on: Machine) -> Iterator[bytes]:
-    for rule in _CONDITIONAL:
+def _conditions(rules: Sequence[Rule], on: Machine) -> Iterator[bytes]:
+    for rule in rules:
         call = number(rule.call, on)
         if call is not None:
+            yield _instruction(_LOAD, _NUMBER)  # the rule before may have loaded an argument
             yield from _unless_equal(call, _body(rule))
 
 
 def _body(rule: Rule) -> list[bytes]:
+    """Refuse the call or fall through to what comes after."""
     body = [_instruction(_LOAD, _ARGUMENTS + 8 * rule.argument)]
     if rule.mask is not None:
         body.append(_instruction(_AND, rule.mask))
     code = _IF_EQUAL if rule.test == "equal" else _IF_ANY_BIT
-    left = len(rule.values)
-    for value in rule.values:
-        left -= 1
-        body.append(_instruction(code, value, then=left + 1))
-    allow, refuse = _instruction(_RETURN, _ALLOW), _refuse(_EPERM)
-    return [*body, *((refuse, allow) if rule.inverted else (allow, refuse))]
+    end = [_refuse(_EPERM)] if rule.inverted else [_instruction(_JUMP, 1), _refuse(_EPERM)]
+    last = len(rule.values)
+    tests = (_instruction(code, value, then=last - done) for done, value in enumerate(rule.values))
+    return [*body, *tests, *end]
 
 
 def _unless_equal(call: int, body: list[bytes]) -> Iterator[bytes]:
-    """Jump over the body unless the number loaded is the call's; the body returns."""
+    """Jump over the body unless the number loaded is the call's."""
     yield _instruction(_IF_EQUAL, call, otherwise=len(body))
     yield from body
 

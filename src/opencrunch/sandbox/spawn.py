@@ -20,8 +20,9 @@ def spawn(
     descriptors: Sequence[int],
     output: int,
     directory: str = "/",
+    as_sandbox: bool = True,
 ) -> subprocess.Popen[bytes]:
-    """Start a process as the sandbox's user, stdin from /dev/null and both outputs to one descriptor.
+    """Start a process as the sandbox's user (or the engine's), both outputs to one descriptor.
 
     "Dies with its parent" means the thread that started it, so that is one that lives as long as the engine.
     Raises OSError.
@@ -36,7 +37,7 @@ def spawn(
         "pass_fds": tuple(descriptors),
         "start_new_session": True,
     }
-    if engine_is_root():
+    if as_sandbox and engine_is_root():
         options |= {"user": SANDBOX_UID, "group": SANDBOX_GID, "extra_groups": []}
 
     def start() -> subprocess.Popen[bytes]:
