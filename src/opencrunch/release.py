@@ -17,11 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock, Timeout
 
 from opencrunch.competition.store import Store
 from opencrunch.errors import PlatformError
 
 TARGET = "/data"
+_PREFIX, _LOCK = "opencrunch-", ".lock"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,14 +166,28 @@ def release_directory(size: int, fallback: Path) -> Iterator[Path]:
         in_memory = room.f_bavail * room.f_frsize > size + (64 << 20)
     except (OSError, AttributeError):
         in_memory = False
-    if not in_memory:
-        fallback.mkdir(parents=True, exist_ok=True)
-    outer = Path(tempfile.mkdtemp(prefix="opencrunch-", dir=parent if in_memory else fallback))
+    chosen = parent if in_memory else fallback
+    chosen.mkdir(parents=True, exist_ok=True)
+    _remove_abandoned(chosen)
+    outer = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=chosen))
     outer.chmod(0o711)  # the sandbox's user may pass, not look
     inner = outer / "release"
     inner.mkdir(mode=0o755)
     inner.chmod(0o755)
-    try:
-        yield inner
-    finally:
-        shutil.rmtree(outer, ignore_errors=True)
+    with FileLock(outer / _LOCK):
+        try:
+            yield inner
+        finally:
+            shutil.rmtree(outer, ignore_errors=True)
+
+
+def _remove_abandoned(parent: Path) -> None:
+    """Remove what engines left that were killed: their locks are free."""
+    for outer in parent.glob(f"{_PREFIX}*"):
+        if not (outer / _LOCK).exists():
+            continue  # being made, or another user's
+        try:
+            with FileLock(outer / _LOCK, timeout=0):
+                shutil.rmtree(outer, ignore_errors=True)
+        except (Timeout, OSError):
+            continue

@@ -71,6 +71,7 @@ def replay(
             version=journal.version(entries[drawn[0]].resources_before),
             log=log,
             beat=face.beat,
+            repeats=True,
         )
         with session:
             for position, moon in enumerate(drawn):

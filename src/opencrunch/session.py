@@ -53,7 +53,9 @@ class Session:
         version: Version,
         log: Log,
         beat: Callable[[Usage], None] = lambda usage: None,
+        repeats: bool = False,
     ) -> None:
+        """Take what is called and where it starts from; `repeats` marks the log of calls made again."""
         self.launch = launch
         self.release = release
         self.version = version
@@ -65,6 +67,7 @@ class Session:
         self._template: Template | None = None
         self._workspace: Workspace | None = None
         self._ahead: Child | None = None
+        self._repeats = repeats
         self._noted: set[tuple[str, str]] = set()
         self._peak = 0
         self._cpu = 0.0
@@ -97,7 +100,7 @@ class Session:
             self.timings["import"] += loaded.seconds
             if self.loaded is None:
                 self.loaded = loaded
-                if loaded.obstacle:
+                if loaded.obstacle and not self._repeats:
                     self.log.note(f"each call gets a fresh process: {loaded.obstacle}")
             self._template.watch.drain()
         assert self.loaded is not None
@@ -121,7 +124,7 @@ class Session:
         """
         loaded = self.open(timeout)
         wanted = self._wanted(function, loaded, key)
-        self.log.begin(f"{key} {function}")
+        self.log.begin(f"{key} {function} again" if self._repeats else f"{key} {function}")
         started, cpu = time.monotonic(), self.usage().cpu
         deadline = started + min(timeout, self.launch.call_time)
         child = self._take_child()
@@ -186,7 +189,7 @@ class Session:
                 key=key,
             )
         for level, text in found.notes:
-            if (function, text) not in self._noted:
+            if (function, text) not in self._noted and not self._repeats:
                 self._noted.add((function, text))
                 self.log.note(f"{level}: {text}")
         return found.wanted
