@@ -14,7 +14,7 @@ from opencrunch.competition.problems import Problem, shown, suggestion
 def feature_problems(competition: Competition, names: Sequence[str]) -> Iterator[Problem]:
     """Yield the names and patterns of features that no column of X has."""
     roles = competition.columns
-    columns = [name for name in names if name not in (roles.moon, roles.id)]
+    columns = dict.fromkeys(name for name in names if name not in (roles.moon, roles.id))
     for group, patterns in roles.features.items():
         for pattern in patterns:
             if not matching(pattern, columns):

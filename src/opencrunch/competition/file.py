@@ -17,7 +17,7 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from opencrunch.competition.problems import Problem, Problems
-from opencrunch.competition.rules import broken_rules, problem_of
+from opencrunch.competition.rules import broken_rules, problems_of, valid_parts
 from opencrunch.competition.schema import (
     GUARDS,
     ColumnsEntry,
@@ -56,7 +56,7 @@ class ColumnRoles:
 
     def resolve(self, names: Iterable[str]) -> dict[str, tuple[str, ...]]:
         """Return the features of each group, patterns replaced by those of X's columns that they match."""
-        columns = [name for name in names if name not in (self.moon, self.id)]
+        columns = dict.fromkeys(name for name in names if name not in (self.moon, self.id))
         return {
             group: tuple(dict.fromkeys(name for pattern in patterns for name in matching(pattern, columns)))
             for group, patterns in self.features.items()
@@ -179,9 +179,8 @@ class Competition:
             raise CompetitionError(f"the file cannot be read: {error.strerror}", file=name) from error
 
 
-def matching(pattern: str, columns: Iterable[str]) -> list[str]:
-    """Return the columns that a name or a pattern means; a name that is there is no pattern."""
-    columns = list(columns)
+def matching(pattern: str, columns: Mapping[str, object]) -> list[str]:
+    """Return the columns (keys) that a name or a pattern means; a name that is there is no pattern."""
     if pattern in columns:
         return [pattern]
     return [name for name in columns if fnmatch.fnmatchcase(name, pattern)]
@@ -194,10 +193,16 @@ def load(directory: Path) -> Competition:
     try:
         entry = CompetitionEntry.model_validate(content)
     except ValidationError as error:
-        raise Problems([problem_of(detail, FILE) for detail in error.errors()]) from None
-    if broken := [Problem(file=FILE, key=key, message=text) for key, text in broken_rules(entry, directory)]:
+        raise Problems(
+            [*problems_of(error, FILE), *_broken(valid_parts(content, error), directory)]
+        ) from None
+    if broken := _broken(dict(entry), directory):
         raise Problems(broken)
     return _competition(entry, directory.absolute())
+
+
+def _broken(parts: Mapping[str, Any], directory: Path) -> list[Problem]:
+    return [Problem(file=FILE, key=key, message=text) for key, text in broken_rules(parts, directory)]
 
 
 def _read(path: Path) -> str:

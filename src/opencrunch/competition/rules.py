@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import copy
 import os
-from collections.abc import Iterator, Mapping
-from itertools import pairwise
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import TypeAdapter, ValidationError
 
 from opencrunch.competition.problems import Problem, shown, suggestion
-from opencrunch.competition.schema import CompetitionEntry, known_keys, least_processes
+from opencrunch.competition.schema import (
+    ColumnsEntry,
+    CompetitionEntry,
+    LimitsEntry,
+    MetricEntry,
+    SplitEntry,
+    known_keys,
+    least_processes,
+)
 from opencrunch.metrics import BUILT_IN
 
 Broken = tuple[str, str]
@@ -28,8 +38,19 @@ _EXPECTED = {
 }
 
 
-def problem_of(detail: Mapping[str, Any], file: str) -> Problem:
-    """Return one of pydantic's errors in the words of this project."""
+def problems_of(error: ValidationError, file: str) -> list[Problem]:
+    """Return pydantic's errors in the words of this project."""
+    details = error.errors()
+    below = {detail["loc"][:length] for detail in details for length in range(len(detail["loc"]))}
+    # What has wrong parts alone is said to be empty too.
+    return [
+        _problem(detail, file)
+        for detail in details
+        if not (detail["type"] == "too_short" and detail["loc"] in below)
+    ]
+
+
+def _problem(detail: Mapping[str, Any], file: str) -> Problem:
     location = tuple(part for part in detail["loc"] if part != "[key]")
     kind, value = detail["type"], detail["input"]
     return Problem(file=file, key=dotted(location), message=_message(kind, value, detail, location))
@@ -62,16 +83,43 @@ def _message(kind: str, value: object, detail: Mapping[str, Any], location: tupl
     return f"{shown(value)}: expected {expected}"
 
 
-def broken_rules(entry: CompetitionEntry, directory: Path) -> Iterator[Broken]:
-    """Yield what is wrong with a file whose keys all have the right type."""
-    yield from _column_rules(entry)
-    yield from _split_rules(entry)
-    yield from _limit_rules(entry)
-    yield from _metric_rules(entry, directory)
+def valid_parts(content: Mapping[str, Any], error: ValidationError) -> dict[str, Any]:
+    """Return the parts of a file that are valid by themselves where the whole is not."""
+    content = copy.deepcopy(dict(content))
+    for detail in error.errors():
+        if detail["type"] == "extra_forbidden":
+            _remove(content, detail["loc"])
+    parts: dict[str, Any] = {}
+    for name, field in CompetitionEntry.model_fields.items():
+        if name not in content:
+            continue
+        try:
+            kind: Any = Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
+            parts[name] = TypeAdapter(kind).validate_python(content[name])
+        except ValidationError:
+            continue
+    return parts
 
 
-def _column_rules(entry: CompetitionEntry) -> Iterator[Broken]:
-    columns = entry.columns
+def _remove(content: Any, location: tuple[int | str, ...]) -> None:
+    *path, last = location
+    for part in path:
+        content = content[part]
+    del content[last]
+
+
+def broken_rules(parts: Mapping[str, Any], directory: Path) -> Iterator[Broken]:
+    """Yield what is wrong with the parts of a file whose keys all have the right type."""
+    if "columns" in parts:
+        yield from _column_rules(parts["columns"])
+    if "splits" in parts:
+        yield from _split_rules(parts["splits"])
+    if "limits" in parts:
+        yield from _limit_rules(parts["limits"])
+    yield from _metric_rules(parts.get("metrics", ()), parts.get("columns"), directory)
+
+
+def _column_rules(columns: ColumnsEntry) -> Iterator[Broken]:
     keys = {columns.moon: "moon", columns.id: "id"}
     if columns.moon == columns.id:
         yield "columns.id", f"{shown(columns.id)} is the moon column too; expected two columns"
@@ -101,43 +149,47 @@ def _column_rules(entry: CompetitionEntry) -> Iterator[Broken]:
                 )
 
 
-def _split_rules(entry: CompetitionEntry) -> Iterator[Broken]:
-    if "train" not in entry.splits:
+def _split_rules(splits: Mapping[str, SplitEntry]) -> Iterator[Broken]:
+    if "train" not in splits:
         yield "splits.train", "is missing and must be there: the first moons that participants get"
-    for name, split in entry.splits.items():
+    for name, split in splits.items():
         if split.last < split.first:
             yield f"splits.{name}.last", f"{split.last} is before first = {split.first}"
-        if split.continues is not None and (split.continues == name or split.continues not in entry.splits):
-            others = [other for other in entry.splits if other != name]
+        if split.continues is not None and (split.continues == name or split.continues not in splits):
+            others = [other for other in splits if other != name]
             yield (
                 f"splits.{name}.continues",
                 f"no other split {shown(split.continues)}; " + suggestion(split.continues, others),
             )
-    yield from _cycles(entry)
-    ordered = sorted(entry.splits.items(), key=lambda item: item[1].first)
-    for (one, before), (two, after) in pairwise(ordered):
-        if after.first <= before.last and before.first <= before.last:
+    yield from _cycles(splits)
+    yield from _overlaps(splits)
+
+
+def _overlaps(splits: Mapping[str, SplitEntry]) -> Iterator[Broken]:
+    ranges = [(split.first, split.last, name) for name, split in splits.items() if split.first <= split.last]
+    reaching: tuple[int, int, str] | None = None  # what has reached furthest so far
+    for first, last, name in sorted(ranges):
+        if reaching and first <= reaching[1]:
             yield (
-                f"splits.{two}.first",
-                (
-                    f"{after.first} lies in the split '{one}', {before.first} to {before.last}; "
-                    "expected splits that share no moon"
-                ),
+                f"splits.{name}.first",
+                f"{first} lies in the split '{reaching[2]}', {reaching[0]} to {reaching[1]}; "
+                "expected splits that share no moon",
             )
+        if reaching is None or last > reaching[1]:
+            reaching = (first, last, name)
 
 
-def _cycles(entry: CompetitionEntry) -> Iterator[Broken]:
-    for name in entry.splits:
-        seen, at = {name}, entry.splits[name].continues
-        while at in entry.splits and at not in seen:
+def _cycles(splits: Mapping[str, SplitEntry]) -> Iterator[Broken]:
+    for name in splits:
+        seen, at = {name}, splits[name].continues
+        while at is not None and at in splits and at not in seen:
             seen.add(at)
-            at = entry.splits[at].continues
+            at = splits[at].continues
         if at == name and len(seen) > 1:
             yield f"splits.{name}.continues", "the splits continue each other in a circle"
 
 
-def _limit_rules(entry: CompetitionEntry) -> Iterator[Broken]:
-    limits = entry.limits
+def _limit_rules(limits: LimitsEntry) -> Iterator[Broken]:
     least = least_processes()
     if limits.processes is not None and limits.processes < least:
         yield (
@@ -146,17 +198,19 @@ def _limit_rules(entry: CompetitionEntry) -> Iterator[Broken]:
         )
 
 
-def _metric_rules(entry: CompetitionEntry, directory: Path) -> Iterator[Broken]:
+def _metric_rules(
+    metrics: Sequence[MetricEntry], columns: ColumnsEntry | None, directory: Path
+) -> Iterator[Broken]:
     names: set[str] = set()
-    for position, metric in enumerate(entry.metrics):
+    for position, metric in enumerate(metrics):
         key = f"metrics[{position}]"
         if metric.name in names:
             yield f"{key}.name", f"{shown(metric.name)} is the name of two metrics; expected another"
         names.add(metric.name)
-        if metric.target not in entry.columns.targets:
+        if columns and metric.target not in columns.targets:
             yield (
                 f"{key}.target",
-                f"no target {shown(metric.target)}; " + suggestion(metric.target, entry.columns.targets),
+                f"no target {shown(metric.target)}; " + suggestion(metric.target, columns.targets),
             )
         if metric.function not in BUILT_IN:
             yield from _own_metric(f"{key}.function", metric.function, directory)
