@@ -128,7 +128,7 @@ def program(
     """Return the filter as an array of struct sock_filter.
 
     Without `shared_memory`, memory that no process's own count shows is refused (memfd, System V); without
-    `namespaces`, calls that reach beyond the sandbox where it has none of its own; with `foreign_files`, calls
+    `namespaces`, calls that reach beyond a sandbox that has none of its own; with `foreign_files`, calls
     that change files of the same user by their path. On a machine that the filter does not know, it lets
     everything through.
     """
