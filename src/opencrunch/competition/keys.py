@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from opencrunch.competition.data import Table
 from opencrunch.competition.dtypes import Form, as_numpy
-from opencrunch.competition.problems import Problem, Problems, listed, shown
+from opencrunch.competition.problems import NAMED, Problem, Problems, listed, shown
 
 Integers = npt.NDArray[np.int64]
 
@@ -23,9 +23,9 @@ class Keys:
     moons: Integers
     ids: Any  # a pyarrow array: int64, uint64 or large_string
 
-    def name(self, row: int) -> list[Any]:
-        """Return a row's key, to be named in an error."""
-        return [int(self.moons[row]), self.ids[row].as_py()]
+    def name(self, row: int) -> str:
+        """Return a row's key as an error names it."""
+        return f"({self.moons[row]}, {shown(self.ids[row].as_py())})"
 
 
 def read_keys(table: Table, *, moon: str, id: str) -> Keys:
@@ -95,8 +95,8 @@ def _codes(reference: Keys, tables: list[Keys]) -> list[Integers]:
 
 
 def _named(keys: Keys, rows: npt.NDArray[np.intp]) -> str:
-    text = listed([keys.name(int(row)) for row in rows[:10]])
-    return text if len(rows) <= 10 else f"{text} and {len(rows) - 10:,} more"
+    text = ", ".join(keys.name(int(row)) for row in rows[:NAMED])
+    return text if len(rows) <= NAMED else f"{text} and {len(rows) - NAMED:,} more"
 
 
 def _moons(table: Table, column: str) -> Integers:

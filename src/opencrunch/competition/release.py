@@ -98,26 +98,42 @@ def _write_parquet(frame: pd.DataFrame, path: Path) -> None:
 
 
 def _frames(competition: Competition, store: Store) -> Iterator[tuple[str, pd.DataFrame]]:
+    known = {table: _categories(competition, store, table) for table in ("X", "y")}
     for split, suffix in (("train", "train"), ("local", "test")):
         if split in competition.splits:
-            yield f"X_{suffix}", _rows(competition, store, "X", split)
-            yield f"y_{suffix}", _rows(competition, store, "y", split)
+            for table, categories in known.items():
+                yield f"{table}_{suffix}", _rows(competition, store, table, split, categories)
     if "local" in competition.splits:
         roles = competition.columns
-        example = _rows(competition, store, "X", "local")[[roles.moon, roles.id]]
+        example = _rows(competition, store, "X", "local", known["X"])[[roles.moon, roles.id]]
         yield (
             "example_prediction",
             example.assign(**dict.fromkeys((target.output for target in roles.targets.values()), 0.0)),
         )
 
 
-def _rows(competition: Competition, store: Store, table: str, split: str) -> pd.DataFrame:
-    """Return a split's rows; categories that occur in other rows alone are left out."""
+def _categories(competition: Competition, store: Store, table: str) -> dict[str, list[Any]]:
+    """Return the categories, in order, that occur in released rows; all others stay unknown."""
+    released = [split for name, split in competition.splits.items() if name in RELEASED]
+    found = {}
+    for column in store.table(table)["columns"]:
+        block = store.table(table)["blocks"][column["block"]]
+        if block["kind"] == "category":
+            values = [
+                store.column(table, column["name"], store.rows(split.first, split.last)) for split in released
+            ]
+            used = {value for part in values for value in part.tolist()}
+            found[column["name"]] = [value for value in block["categories"] if value in used]
+    return found
+
+
+def _rows(
+    competition: Competition, store: Store, table: str, split: str, categories: Mapping[str, list[Any]]
+) -> pd.DataFrame:
     bounds = competition.splits[split]
     frame = store.frame(table, store.rows(bounds.first, bounds.last), store.column_names(table))
-    for name in frame.columns:
-        if frame[name].dtype == "category":
-            frame[name] = frame[name].cat.remove_unused_categories()
+    for name, kept in categories.items():
+        frame[name] = frame[name].cat.set_categories(kept)
     return frame
 
 

@@ -35,12 +35,15 @@ def test_data_that_keep_all_rules_pass(small: Any) -> None:
 
 
 def test_all_broken_rules_are_reported_together(small: Any, problems: Report) -> None:
-    small.replace("[columns.targets.rank]", '[columns.features]\nx = ["zz_*", "smal"]\n[columns.targets.rank]')
+    small.replace(
+        "[columns.targets.rank]", '[columns.features]\nx = ["zz_*", "smal"]\n[columns.targets.rank]'
+    )
     small.replace("first = 9\nlast = 11", "first = 90\nlast = 99")
     small.X["amount"] = [Decimal(1)] * 60
     small.y.loc[[3, 4], "rank"] = [np.inf, -np.inf]
     assert checked(small, problems) == [
-        'X.parquet: column "amount" is stored as decimal128(1, 0), and decimal is not supported; store float64',
+        'X.parquet: column "amount" is stored as decimal128(1, 0), and decimal is not supported; '
+        "store float64",
         'competition.toml: columns.features.x: "zz_*" matches no column of X; there are: "a", "b", "small", '
         '"text", "sector", "flag", "day", "moment", "age", "amount"',
         'competition.toml: columns.features.x: there is no column "smal" in X; did you mean "small"?',
@@ -129,7 +132,7 @@ def test_at_most_ten_missing_keys_are_named_and_the_rest_counted(small: Any, pro
     assert len(found) == 1
     assert found[0].startswith("y.parquet: 15 row(s) of X.parquet have no row here: (0, ")
     assert found[0].endswith("and 5 more")
-    assert found[0].count("(0, ") + found[0].count("(1, ") == 10
+    assert found[0].count("), (") + 1 == 10
 
 
 def test_extra_keys_are_named(small: Any, problems: Report) -> None:
@@ -159,9 +162,7 @@ def test_data_without_rows_are_refused(small: Any, problems: Report) -> None:
 def test_files_of_one_table_must_have_the_same_columns(small: Any, problems: Report) -> None:
     path = small.replace('X = "X.parquet"', 'X = ["X.parquet", "more.parquet"]').write()
     small.X.drop(columns="b").to_parquet(path / "more.parquet", index=False)
-    assert problems(examine, load(path)) == [
-        'more.parquet: its columns differ from those of X.parquet: "b"'
-    ]
+    assert problems(examine, load(path)) == ['more.parquet: its columns differ from those of X.parquet: "b"']
 
 
 def test_a_metric_that_cannot_be_loaded_is_reported(small: Any) -> None:
@@ -212,7 +213,9 @@ def test_a_stored_type_beyond_the_table_is_refused(stored: Any, missing: int) ->
 
 
 def test_every_row_of_the_table_is_used_and_documented() -> None:
-    used = {next(rule for rule in RULES if rule.applies(stored, missing)).stored for stored, missing, _ in STORED}
+    used = {
+        next(rule for rule in RULES if rule.applies(stored, missing)).stored for stored, missing, _ in STORED
+    }
     assert used == {rule.stored for rule in RULES}
     documentation = (Path(__file__).parents[3] / "docs" / "competition-file.md").read_text(encoding="utf-8")
     for rule in RULES:

@@ -1,4 +1,4 @@
-"""The prepared store holds what the organiser's files hold, is built once, and appears whole or not at all."""
+"""The prepared store holds what the organiser's files hold, is built once, and appears whole."""
 
 from __future__ import annotations
 
@@ -150,7 +150,9 @@ def test_what_is_built_is_found_again(small: Any, cache: Path, monkeypatch: pyte
     assert (again.path, again.digest) == (first.path, first.digest)
 
 
-def test_an_unchanged_file_is_not_read_again(small: Any, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unchanged_file_is_not_read_again(
+    small: Any, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     competition = load(small.write())
     for name in ("X.parquet", "y.parquet"):
         os.utime(small.path / name, (1e9, 1e9))
@@ -230,16 +232,16 @@ def test_a_store_that_a_crash_left_short_is_built_again(small: Any, cache: Path)
     assert prepare(load(small.path), cache).digest == first.digest
 
 
-def test_a_build_that_fails_leaves_nothing(
-    small: Any, cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_build_that_fails_leaves_nothing(small: Any, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*arguments: Any) -> None:
         raise OSError("no space left")
 
     monkeypatch.setattr("opencrunch.competition.blocks._chain", fail)
     with pytest.raises(OSError, match="no space"):
         prepare(load(small.write()), cache)
-    assert [path.name for path in (cache / "stores").iterdir() if path.is_dir() and path.name != ".files"] == []
+    assert [
+        path.name for path in (cache / "stores").iterdir() if path.is_dir() and path.name != ".files"
+    ] == []
 
 
 def _prepare(directory: Path, cache: Path) -> str:
