@@ -25,17 +25,21 @@ BUILD_VERSION = 1  # raised when the same files would give another store
 def prepare(competition: Competition, cache: Path) -> Store:
     """Return the store of a competition's data, built below `cache/stores` if it is not there yet.
 
-    Raises CompetitionError that names every rule that the data break.
+    Raises CompetitionError that names every rule that the data break, PlatformError where
+    it cannot be written.
     """
     from filelock import FileLock
 
     stores = cache / "stores"
-    make_public(stores)
-    key = _key(competition, stores)
-    store = _find(stores / key)
-    if store is None:
-        with FileLock(stores / f".{key}.lock"):
-            store = _find(stores / key) or _build(competition, stores / key)
+    try:
+        make_public(stores)
+        key = _key(competition, stores)
+        store = _find(stores / key)
+        if store is None:
+            with FileLock(stores / f".{key}.lock"):
+                store = _find(stores / key) or _build(competition, stores / key)
+    except OSError as error:
+        raise PlatformError(f'the prepared data cannot be written below "{stores}": {error}') from error
     _check(competition, store)
     return store
 

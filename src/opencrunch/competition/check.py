@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from pyarrow import types
 
 from opencrunch.competition.coverage import feature_problems, split_problems
 from opencrunch.competition.data import Table, open_table
@@ -87,7 +88,9 @@ def _forms(table: Table, problems: list[Problem]) -> dict[str, Form]:
     forms = {}
     for name in table.names:
         stored = table.type(name)
-        form = form_of(stored, table.missing(name))
+        # only for these it matters, and where statistics are lacking it costs reading the column
+        counts = types.is_integer(stored) or types.is_boolean(stored)
+        form = form_of(stored, table.missing(name) if counts else 0)
         if isinstance(form, Form):
             forms[name] = form
         else:

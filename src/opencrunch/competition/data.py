@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,17 +26,34 @@ class Part:
 
     def column(self, position: int) -> Any:
         """Return a column as a pyarrow ChunkedArray."""
-        if hasattr(self.source, "iter_batches"):
-            return self.source.read(columns=[self.schema.names[position]]).column(0)
-        return self.source.column(position)
+        if not hasattr(self.source, "iter_batches"):
+            return self.source.column(position)
+        name = self.schema.names[position]
+        with self._reading():
+            return self.source.read(columns=[name]).column(name)  # "a" reads "a.b" too
 
     def batches(self, names: Sequence[str]) -> Iterator[Any]:
         """Yield batches of some columns, in the order of the names."""
         if hasattr(self.source, "iter_batches"):
-            for batch in self.source.iter_batches(BATCH, columns=list(names), use_threads=False):
-                yield batch.select(list(names))
+            yield from self._parquet_batches(list(names))
         else:
             yield from self.source.select(list(names)).to_batches(max_chunksize=BATCH)
+
+    def _parquet_batches(self, names: list[str]) -> Iterator[Any]:
+        with self._reading():
+            for batch in self.source.iter_batches(BATCH, columns=names, use_threads=False):
+                yield batch.select(names)
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Turn what pyarrow says of a damaged file into an error that names it."""
+        import pyarrow as pa
+
+        try:
+            yield
+        except (pa.ArrowException, OSError) as error:
+            reason = " ".join(str(error).split())[:300]
+            raise _problem(self.name, f"the file cannot be read: {reason}") from error
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -30,6 +30,8 @@ class Keys:
 
 def read_keys(table: Table, *, moon: str, id: str) -> Keys:
     """Return the keys of a table; raises CompetitionError that names what is wrong with them."""
+    if not table.rows:
+        raise Problems([Problem(file=table.file, message="there are no rows")])
     problems: list[Problem] = []
     found: dict[str, Any] = {}
     for column, read in ((moon, _moons), (id, _ids)):
@@ -40,8 +42,6 @@ def read_keys(table: Table, *, moon: str, id: str) -> Keys:
     if problems:
         raise Problems(problems)
     keys = Keys(moons=found[moon], ids=found[id])
-    if not len(keys.moons):
-        raise Problems([Problem(file=table.file, message="there are no rows")])
     codes = _codes(keys, [keys])[0]
     order = np.argsort(codes, kind="stable")
     repeated = order[1:][codes[order][1:] == codes[order][:-1]]

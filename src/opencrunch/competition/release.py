@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from opencrunch.competition.file import FILE, RELEASED, Competition
 from opencrunch.competition.problems import listed
 from opencrunch.competition.toml import write_toml
-from opencrunch.errors import UsageError
+from opencrunch.errors import PlatformError, UsageError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,14 +36,18 @@ def write_release(competition: Competition, store: Store, out: Path) -> Path:
     """
     out = out.absolute()
     _check_place(competition, out)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    private = Path(tempfile.mkdtemp(prefix=f".{out.name}.new-", dir=out.parent))
+    private: Path | None = None
     try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        private = Path(tempfile.mkdtemp(prefix=f".{out.name}.new-", dir=out.parent))
         _write(competition, store, private)
         if not _same(private, out):
             _publish(private, out)
+    except OSError as error:
+        raise PlatformError(f'the release cannot be written to "{out}": {error}') from error
     finally:
-        shutil.rmtree(private, ignore_errors=True)
+        if private is not None:
+            shutil.rmtree(private, ignore_errors=True)
     return out
 
 

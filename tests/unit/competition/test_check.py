@@ -72,6 +72,14 @@ def test_a_file_that_cannot_be_read_is_named(small: Any, problems: Report, suffi
     assert found[0].startswith(f"Z.{suffix}: data.X: the file cannot be read as {suffix}: ")
 
 
+def test_a_file_that_is_damaged_within_is_named(small: Any, problems: Report) -> None:
+    path = small.write()
+    content = bytearray((path / "X.parquet").read_bytes())
+    content[4:2000] = bytes(1996)
+    (path / "X.parquet").write_bytes(content)
+    assert "X.parquet: the file cannot be read: " in problems(prepare, load(path), path.parent / "cache")[0]
+
+
 def test_a_file_of_another_kind_is_refused(small: Any, problems: Report) -> None:
     path = small.replace('X = "X.parquet"', 'X = "X.xlsx"').write()
     assert "expected a file whose name ends in .parquet or .csv" in problems(examine, load(path))[0]

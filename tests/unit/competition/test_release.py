@@ -12,7 +12,7 @@ import pytest
 
 from opencrunch.competition.build import prepare, release
 from opencrunch.competition.file import load
-from opencrunch.errors import OpenCrunchError, UsageError
+from opencrunch.errors import OpenCrunchError, PlatformError, UsageError
 
 NAMES = {
     "X_train.parquet", "y_train.parquet", "X_test.parquet", "y_test.parquet", "example_prediction.parquet",
@@ -106,7 +106,7 @@ def test_a_failed_build_leaves_the_old_release(
         raise OSError("no space left")
 
     monkeypatch.setattr("opencrunch.competition.release._frames", broken)
-    with pytest.raises(OSError, match="no space"):
+    with pytest.raises(PlatformError, match="no space"):
         release(load(small.replace("last = 5", "last = 4").write()), out, cache)
     assert contents(out) == before
     assert not [path for path in out.parent.iterdir() if path.name.startswith(".release")]
