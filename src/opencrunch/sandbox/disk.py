@@ -11,6 +11,8 @@ from typing import Protocol
 from .port import Exceeded, Strength
 
 _PERIOD = 0.25  # seconds between two walks
+_SMALLEST = 1024  # bytes for which an empty file counts
+_LONGEST_PATH = 3000  # the kernel takes 4095 bytes
 _BLOCK = 512  # st_blocks counts these
 
 
@@ -95,7 +97,7 @@ class SampledDisk:
     def used(self) -> int:
         """Return the bytes in the workspace."""
         if not self._stop.is_set():
-            self._used = measure(self._directories[0][0])
+            self._used = measure(self._directories[0][0]) or self._used
         return self._used
 
     def exceeded(self) -> Exceeded | None:
@@ -113,20 +115,26 @@ class SampledDisk:
         while not self._stop.wait(_PERIOD):
             for directory, limit in self._directories:
                 used = measure(directory)
-                if used > limit:
-                    self._evidence = Exceeded(cause="out-of-disk", used=used, limit=limit)
+                if used is None or used > limit:
+                    self._evidence = Exceeded(cause="out-of-disk", used=used or limit, limit=limit)
                     self._kill()
 
 
-def measure(directory: Path) -> int:
-    """Return the bytes that files below a directory take on the disk; links are not followed."""
+def measure(directory: Path) -> int | None:
+    """Return the bytes that files below a directory take on the disk, None where it is too deep to tell.
+
+    Links are not followed. An empty file counts too: it takes an inode.
+    """
     total, todo = 0, [os.fspath(directory)]
     while todo:
+        path = todo.pop()
+        if len(path) > _LONGEST_PATH:
+            return None
         try:
-            with os.scandir(todo.pop()) as entries:
+            with os.scandir(path) as entries:
                 for entry in entries:
                     found = entry.stat(follow_symlinks=False)
-                    total += found.st_blocks * _BLOCK
+                    total += max(found.st_blocks * _BLOCK, _SMALLEST)
                     if entry.is_dir(follow_symlinks=False):
                         todo.append(entry.path)
         except OSError:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import itertools
 import os
-import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -73,8 +72,43 @@ def _remove_orphans(base: Path) -> None:
 
 
 def _remove(root: Path) -> None:
-    """Remove a tree whose owner may have taken away the right to do so."""
-    for path, _, _ in os.walk(root):
-        with suppress(OSError):
-            os.chmod(path, 0o700)
-    shutil.rmtree(root, ignore_errors=True)
+    """Remove a tree however deep it is, and though its owner took away the right to do so.
+
+    Nothing is followed: each directory is moved up to the root before it is emptied.
+    """
+    with suppress(OSError):
+        descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        try:
+            token = os.urandom(8).hex()  # no name that is there already
+            names = (f"{token}-{number}" for number in itertools.count())
+            while directories := _empty(descriptor, descriptor, names):
+                for name in directories:
+                    _lift(descriptor, name, names)
+        finally:
+            os.close(descriptor)
+        os.rmdir(root)
+
+
+def _lift(root: int, name: str, names: Iterator[str]) -> None:
+    """Empty one directory of the root into the root, and remove it."""
+    os.chmod(name, 0o700, dir_fd=root)
+    inner = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=root)
+    try:
+        _empty(inner, root, names)
+    finally:
+        os.close(inner)
+    os.rmdir(name, dir_fd=root)
+
+
+def _empty(directory: int, root: int, names: Iterator[str]) -> list[str]:
+    """Remove a directory's files and move its directories to the root; return the root's own directories."""
+    own = []
+    for entry in list(os.scandir(directory)):
+        if not entry.is_dir(follow_symlinks=False):
+            os.unlink(entry.name, dir_fd=directory)
+        elif directory == root:
+            own.append(entry.name)
+        else:
+            os.chmod(entry.name, 0o700, dir_fd=directory)
+            os.rename(entry.name, next(names), src_dir_fd=directory, dst_dir_fd=root)
+    return own

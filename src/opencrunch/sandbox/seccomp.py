@@ -45,13 +45,16 @@ _DENIED = (
     # clocks, ports, machine state
     "clock_settime", "clock_adjtime", "settimeofday", "adjtimex", "iopl", "ioperm", "modify_ldt", "vhangup",
     "sethostname", "setdomainname",
+    # sockets by name; a connected pair is all that there is, and a stream cannot send elsewhere
+    "socket", "connect", "bind", "listen", "accept", "accept4",
     # where pages lie
     "mbind", "migrate_pages", "move_pages", "set_mempolicy_home_node",
 )  # fmt: skip
 
 # Landlock lets these reach files and processes outside; within namespaces they are harmless.
 _DENIED_WITHOUT_NAMESPACES = (
-    "shmget", "msgget", "semget", "mq_open", "mq_unlink", "socket", "connect", "bind", "listen", "accept",
+    "shmget", "shmat", "shmctl", "msgget", "msgsnd", "msgrcv", "msgctl", "semget", "semop", "semtimedop",
+    "semctl", "mq_open", "mq_unlink",
     "setxattr", "lsetxattr", "removexattr", "lremovexattr", "setxattrat", "removexattrat",
     "chown", "lchown", "fchownat",
 )  # fmt: skip
@@ -67,6 +70,7 @@ _CLONE_NEW = (
 _S_IFMT, _S_IFCHR, _S_IFBLK = 0xF000, 0x2000, 0x6000
 _TERMINAL_REQUESTS = (0x5412, 0x541C, 0x540E)  # TIOCSTI, TIOCLINUX, TIOCSCTTY
 _AF_UNIX = 1
+_STREAMS = (1, 5)  # SOCK_STREAM, SOCK_SEQPACKET
 _PERSONALITIES = (0, 0xFFFFFFFF)  # the plain one, and the question which it is
 
 
@@ -87,12 +91,12 @@ _CONDITIONAL = (
     Rule(call="mknod", argument=1, test="equal", values=(_S_IFCHR, _S_IFBLK), mask=_S_IFMT),
     Rule(call="mknodat", argument=2, test="equal", values=(_S_IFCHR, _S_IFBLK), mask=_S_IFMT),
     Rule(call="ioctl", argument=1, test="equal", values=_TERMINAL_REQUESTS),
-    Rule(call="socket", argument=0, test="equal", values=(_AF_UNIX,), inverted=True),
     Rule(call="socketpair", argument=0, test="equal", values=(_AF_UNIX,), inverted=True),
+    # One end of a pair of datagram sockets could still send to any path; a raw one is the same.
+    Rule(call="socketpair", argument=1, test="equal", values=_STREAMS, mask=0xF, inverted=True),
     Rule(call="personality", argument=0, test="equal", values=_PERSONALITIES, inverted=True),
 )
 
-_UNIX_DATAGRAM = 2
 _ONLY_ITSELF = (
     ("prlimit64", 0), ("sched_setaffinity", 0), ("sched_setattr", 0), ("sched_setparam", 0),
     ("sched_setscheduler", 0), ("setpriority", 1), ("ioprio_set", 1),
@@ -100,8 +104,6 @@ _ONLY_ITSELF = (
 _CONDITIONAL_WITHOUT_NAMESPACES = (
     *(Rule(call=call, argument=which, test="equal", values=(0,), inverted=True)
       for call, which in _ONLY_ITSELF),
-    # One end of a pair of datagram sockets can still send to any path.
-    Rule(call="socketpair", argument=1, test="equal", values=(_UNIX_DATAGRAM,), mask=0xF),
 )  # fmt: skip
 
 

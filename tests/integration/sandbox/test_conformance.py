@@ -506,3 +506,33 @@ def test_core_dumps_are_off_and_descriptors_bounded(start: Start) -> None:
     assert talk.hear() == "0"
     assert 0 < int(talk.hear()) <= LIMITS.descriptors
     assert int(talk.hear()) == LIMITS.temporary
+
+
+def test_directories_deeper_than_a_path_can_say_are_removed(start: Start) -> None:
+    talk = start(
+        "for number in range(1200):\n  os.mkdir('d' * 10); os.chdir('d' * 10)\n"
+        "open('file', 'w').close(); os.chmod('.', 0); say('done'); hear()"
+    )
+    talk.hear()
+    talk.process.kill()
+    assert leftovers() == []
+
+
+def test_a_socket_file_in_a_mount_cannot_be_reached(sandbox: Sandbox, start: Start, shared: Path) -> None:
+    needs(sandbox, "network")
+    import socket
+
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(shared / "socket"))
+        (shared / "socket").chmod(0o777)
+        listener.listen()
+        talk = start(
+            "path = hear()\n"
+            "try: socket.socket(socket.AF_UNIX).connect(path); say('connected')\n"
+            "except OSError: say('refused')\n"
+            "try: socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM); say('made')\n"
+            "except OSError: say('refused')\n",
+            mounts=(Mount(source=shared, target="/opt/given"),),
+        )
+        talk.say(f"{talk.process.inside('/opt/given')}/socket")
+        assert [talk.hear(), talk.hear()] == ["refused", "refused"]
