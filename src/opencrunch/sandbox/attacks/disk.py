@@ -96,11 +96,10 @@ def _goes_with_the_sandbox(scene: Scene, word: str) -> str:
         scene.running.kill()
     except (OSError, RecursionError, PlatformError) as error:
         return f"succeeded: {type(error).__name__}"
-    return "succeeded" if os.path.lexists(place) else "removed"
+    return "succeeded: it is still there" if os.path.lexists(place) else "removed"
 
 
-@attack("disk", HELD | {"removed"}, proof={"succeeded", "succeeded: OSError", "succeeded: RecursionError"},
-        look=_goes_with_the_sandbox, timeout=30)  # fmt: skip
+@attack("disk", HELD | {"removed"}, look=_goes_with_the_sandbox, timeout=30)
 def make_deep_directories(given: Given) -> str:
     """Nest directories deeper than any path can say, so that nobody can remove them."""
     for _ in range(3000):

@@ -33,7 +33,9 @@ def _dies(scene: Scene, word: str) -> str:
     if word != "running":
         return word
     scene.running.kill()
-    return "gone" if _gone(scene, within=1.0) else "succeeded"
+    if _gone(scene, within=1.0):
+        return "gone"
+    return f"succeeded: {len(scene.processes())} processes a second later"
 
 
 def _swept(scene: Scene, word: str) -> str:

@@ -56,7 +56,13 @@ def gain_root_by_setuid_program(given: Given) -> str:
     words = []
     for command in given["setuid"]:
         try:
-            words.append(run([given["mount"] + command[0][6:], *command[1:]] if command[0].startswith("mount:") else command))
+            words.append(
+                run(
+                    [given["mount"] + command[0][6:], *command[1:]]
+                    if command[0].startswith("mount:")
+                    else command
+                )
+            )
         except OSError as error:
             words.append(word_of(error))
     return reached(words)

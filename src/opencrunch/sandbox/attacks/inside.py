@@ -23,10 +23,12 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-__all__ = [  # for the modules of attacks: their functions find these names where they run
-    "BAD", "Given", "MEBIBYTE", "NEW_USER", "attempt", "attempt_each", "child_says", "contextlib", "ctypes", "errno", "fcntl", "fill", "hold", "libc", "machine",
-    "mmap", "os", "other_processes", "own_descriptors", "read", "re", "reached", "resource", "secret_in", "signal",
-    "socket", "spawn", "stat", "struct", "subprocess", "sys", "syscall", "threading", "time", "word_of",
+# For the modules of attacks, whose functions find these names where they run.
+__all__ = [  # noqa: RUF022
+    "BAD", "Given", "MEBIBYTE", "NEW_USER", "attempt", "attempt_each", "child_says", "contextlib",
+    "ctypes", "errno", "fcntl", "fill", "hold", "libc", "machine", "mmap", "os", "other_processes",
+    "own_descriptors", "read", "re", "reached", "resource", "secret_in", "signal", "socket", "spawn",
+    "stat", "struct", "subprocess", "sys", "syscall", "threading", "time", "word_of",
 ]  # fmt: skip
 
 Given = dict[str, Any]
@@ -40,24 +42,25 @@ machine = os.uname().machine
 # From the kernel's asm/unistd.h; a call that an architecture lacks is reported as ENOSYS.
 _NUMBERS: dict[str, dict[str, int]] = {
     "x86_64": {
-        "ioctl": 16, "shmget": 29, "shmat": 30, "shmctl": 31, "clone": 56, "semget": 64, "msgget": 68, "ptrace": 101,
-        "syslog": 103, "personality": 135, "modify_ldt": 154, "pivot_root": 155, "adjtimex": 159, "chroot": 161,
-        "acct": 163, "settimeofday": 164, "mount": 165, "umount2": 166, "swapon": 167, "swapoff": 168,
-        "reboot": 169, "sethostname": 170, "iopl": 172, "ioperm": 173, "init_module": 175, "delete_module": 176,
-        "quotactl": 179, "clock_settime": 227, "mq_open": 240, "kexec_load": 246, "add_key": 248, "keyctl": 250,
-        "unshare": 272, "perf_event_open": 298, "name_to_handle_at": 303, "open_by_handle_at": 304,
-        "clock_adjtime": 305, "setns": 308, "process_vm_readv": 310, "finit_module": 313, "memfd_create": 319,
-        "kexec_file_load": 320, "bpf": 321, "userfaultfd": 323,
+        "ioctl": 16, "shmget": 29, "shmat": 30, "shmctl": 31, "clone": 56, "semget": 64, "msgget": 68,
+        "ptrace": 101, "syslog": 103, "personality": 135, "modify_ldt": 154, "pivot_root": 155,
+        "adjtimex": 159, "chroot": 161, "acct": 163, "settimeofday": 164, "mount": 165, "umount2": 166,
+        "swapon": 167, "swapoff": 168, "reboot": 169, "sethostname": 170, "iopl": 172, "ioperm": 173,
+        "init_module": 175, "delete_module": 176, "quotactl": 179, "clock_settime": 227, "mq_open": 240,
+        "kexec_load": 246, "add_key": 248, "keyctl": 250, "unshare": 272, "perf_event_open": 298,
+        "name_to_handle_at": 303, "open_by_handle_at": 304, "clock_adjtime": 305, "setns": 308,
+        "process_vm_readv": 310, "finit_module": 313, "memfd_create": 319, "kexec_file_load": 320,
+        "bpf": 321, "userfaultfd": 323,
     },
     "aarch64": {
         "ioctl": 29, "umount2": 39, "mount": 40, "pivot_root": 41, "chroot": 51, "quotactl": 60, "acct": 89,
         "personality": 92, "unshare": 97, "kexec_load": 104, "init_module": 105, "delete_module": 106,
         "clock_settime": 112, "syslog": 116, "ptrace": 117, "reboot": 142, "sethostname": 161,
-        "settimeofday": 170, "adjtimex": 171, "mq_open": 180, "msgget": 186, "semget": 190, "shmget": 194, "shmctl": 195,
-        "shmat": 196, "add_key": 217, "keyctl": 219, "clone": 220, "swapon": 224, "swapoff": 225,
-        "perf_event_open": 241, "name_to_handle_at": 264, "open_by_handle_at": 265, "clock_adjtime": 266,
-        "setns": 268, "process_vm_readv": 270, "finit_module": 273, "memfd_create": 279, "bpf": 280,
-        "userfaultfd": 282, "kexec_file_load": 294,
+        "settimeofday": 170, "adjtimex": 171, "mq_open": 180, "msgget": 186, "semget": 190, "shmget": 194,
+        "shmctl": 195, "shmat": 196, "add_key": 217, "keyctl": 219, "clone": 220, "swapon": 224,
+        "swapoff": 225, "perf_event_open": 241, "name_to_handle_at": 264, "open_by_handle_at": 265,
+        "clock_adjtime": 266, "setns": 268, "process_vm_readv": 270, "finit_module": 273,
+        "memfd_create": 279, "bpf": 280, "userfaultfd": 282, "kexec_file_load": 294,
     },
 }  # fmt: skip
 _EVERYWHERE = {
@@ -187,7 +190,10 @@ def hold() -> str:
 
 _HOLD = 2.0  # seconds
 _guarded = True
-_LIFELINE = (-1, -1)  # what `spawn` made waits on the first; the second closes with the attack's first process
+_LIFELINE = (
+    -1,
+    -1,
+)  # what `spawn` made waits on the first; the second closes with the attack's first process
 
 
 def _lines(control: socket.socket) -> Iterator[bytes]:

@@ -1,13 +1,26 @@
 """Attacks on the kernel: calls that a submission never needs.
 
-Where success would do harm, the arguments are wrong on purpose: with the guard off the kernel says so (EFAULT,
-EINVAL, EBADF), and it is the guard that says EPERM. Such a call does nothing anywhere.
+Where success would do harm, the arguments are wrong on purpose: with the guard off the kernel says so
+(EFAULT, EINVAL, EBADF), and it is the guard that says EPERM. Such a call does nothing anywhere.
 """
 
 from __future__ import annotations
 
 from .attack import NO_CALL, attack
-from .inside import BAD, NEW_USER, Given, attempt, child_says, ctypes, fcntl, os, reached, signal, struct, syscall
+from .inside import (
+    BAD,
+    NEW_USER,
+    Given,
+    attempt,
+    child_says,
+    ctypes,
+    fcntl,
+    os,
+    reached,
+    signal,
+    struct,
+    syscall,
+)
 
 WRONG = frozenset({"EFAULT", "EINVAL", "EBADF"})
 NO_NAMESPACE = NO_CALL | {"ENOSPC", "EUSERS"}  # the limit on user namespaces may be none
@@ -223,9 +236,7 @@ def open_by_handle(given: Given) -> str:
 def make_handle(given: Given) -> str:
     """Ask for the handle of a file."""
     handle, mount = ctypes.create_string_buffer(8), ctypes.c_int()
-    return attempt(
-        lambda: syscall("name_to_handle_at", -100, b"/", handle, ctypes.byref(mount), 0)
-    )
+    return attempt(lambda: syscall("name_to_handle_at", -100, b"/", handle, ctypes.byref(mount), 0))
 
 
 @attack("kernel", NO_CALL, proof=WRONG, control="root")
@@ -240,7 +251,7 @@ def type_into_terminal(given: Given) -> str:
 
     def type_character(request: int) -> str:
         def act() -> str:
-            main_end, terminal = os.openpty()
+            _, terminal = os.openpty()
             os.setsid()
             fcntl.ioctl(terminal, 0x540E, 0)
             return attempt(lambda: syscall("ioctl", terminal, request, b"x"))

@@ -114,7 +114,7 @@ def connect_to_socket_file(given: Given) -> str:
 
 @attack("network", HIDDEN)
 def connect_to_socket_in_mount(given: Given) -> str:
-    """Connect to a Unix socket that lies in a mounted directory; a read-only mount alone does not prevent it."""
+    """Connect to a Unix socket in a mounted directory, which read-only does not prevent."""
     return attempt(lambda: socket.socket(socket.AF_UNIX).connect(given["mount"] + "/door"))
 
 
@@ -148,7 +148,7 @@ def send_from_pair_to_abstract_socket(given: Given) -> str:
 
 @attack("network", NO_CALL | {"SIGSEGV", "EAFNOSUPPORT"})
 def open_socket_by_32_bit_call(given: Given) -> str:
-    """Open an Internet socket through the 32-bit system calls of a 64-bit kernel, past the filter's numbers."""
+    """Open an Internet socket through the 32-bit calls of a 64-bit kernel, past the filter's numbers."""
     if machine != "x86_64":
         return "ENOSYS"
 

@@ -71,7 +71,7 @@ def processes_of(mark: bytes) -> list[int]:
 
 
 class PlainProcess:
-    """A program started as people start programs: all descriptors, all variables, no limit, a log in a file."""
+    """A program started as programs usually are: all descriptors and variables, no limit, a log file."""
 
     def __init__(self, argv: list[str], mark: bytes, target: Target, *, as_root: bool) -> None:
         self._mark = mark
@@ -111,7 +111,10 @@ class PlainProcess:
 
     def sweep(self, keep: tuple[int, ...]) -> bool:
         """Kill the children, as a parent that knows of no others does."""
-        with contextlib.suppress(OSError), open(f"/proc/{self._process.pid}/task/{self._process.pid}/children") as file:
+        with (
+            contextlib.suppress(OSError),
+            open(f"/proc/{self._process.pid}/task/{self._process.pid}/children") as file,
+        ):
             for pid in file.read().split():
                 os.kill(int(pid), signal.SIGTERM)
         return True
@@ -136,10 +139,14 @@ class PlainProcess:
     def clean(self) -> None:
         """End every process that the program has left."""
         deadline = time.monotonic() + 20
-        while (left := processes_of(self._mark)) and time.monotonic() < deadline:
+        unseen = 0
+        while unseen < 10 and time.monotonic() < deadline:  # one look can miss a process that runs away
+            left = processes_of(self._mark)
+            unseen = 0 if left else unseen + 1
             for pid in left:
                 with contextlib.suppress(OSError):
                     os.kill(pid, signal.SIGKILL)
+            time.sleep(0.002)
         self._process.wait()
         self.control.close()
         os.close(self.output)

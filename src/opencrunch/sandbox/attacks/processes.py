@@ -61,7 +61,8 @@ def read_own_environment(given: Given) -> str:
 def read_environment_of_process_1(given: Given) -> str:
     """Find the engine's variables in the environment or the command line of the sandbox's first process."""
     words = []
-    for pid in {1, os.getppid(), *given["pids"]} - {0, os.getpid()}:
+    stand_in = [] if given["guarded"] else given["pids"]
+    for pid in {1, os.getppid(), *stand_in} - {0, os.getpid()}:
         for name in ("environ", "cmdline"):
             try:
                 words.append(secret_in(read(f"/proc/{pid}/{name}", 1 << 20)))
@@ -121,7 +122,9 @@ def signal_by_process_descriptor(given: Given) -> str:
 @attack("processes", NO_PROCESS)
 def take_descriptor_of_others(given: Given) -> str:
     """Take an open file from another process by pidfd_getfd."""
-    return attempt_each(given["pids"], lambda pid: syscall("pidfd_getfd", syscall("pidfd_open", pid, 0), 0, 0))
+    return attempt_each(
+        given["pids"], lambda pid: syscall("pidfd_getfd", syscall("pidfd_open", pid, 0), 0, 0)
+    )
 
 
 @attack("processes", NO_PROCESS)

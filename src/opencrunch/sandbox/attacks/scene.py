@@ -94,10 +94,10 @@ class Scene:
     def _wait(self) -> None:
         """Take what comes within a moment."""
         control = self.running.control
-        ready, _, _ = select.select([control, self.running.output], [], [], _TICK)
+        ready, _, _ = select.select([control.fileno(), self.running.output], [], [], _TICK)
         if self.running.output in ready:
             self._take_output()
-        if control in ready:
+        if control.fileno() in ready:
             with contextlib.suppress(ConnectionResetError):
                 if data := control.recv(4096):
                     self._received += data

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -22,9 +23,7 @@ _SHOWN = 200  # characters of what a script said
 def attacks() -> tuple[Attack, ...]:
     """Return all attacks on the sandbox itself, in the order of their guards."""
     modules = (files, network, processes, kernel, identity, memory, tasks, disk, endings)
-    return tuple(
-        value for module in modules for value in vars(module).values() if isinstance(value, Attack)
-    )
+    return tuple(value for module in modules for value in vars(module).values() if isinstance(value, Attack))
 
 
 def examine(
@@ -36,8 +35,8 @@ def examine(
 ) -> Iterator[Finding]:
     """Attack an adapter and yield what came of each attempt.
 
-    `base` is where on the host the aims are made (default /tmp). Raises PlatformError where the adapter or the
-    interpreter cannot start at all.
+    `base` is where on the host the aims are made (default /tmp). Raises PlatformError where the adapter or
+    the interpreter cannot start at all.
     """
     capabilities = sandbox.capabilities()
     if not capabilities.available:
@@ -74,7 +73,10 @@ def _finding(attack: Attack, outcome: str, detail: str, control: Control, contro
 
 
 def _parts(word: str) -> set[str]:
-    return {word} if word.startswith("error") else set(word.split("+"))
+    """Return what was seen, without the explanation of a success."""
+    if word.startswith("error"):
+        return {word}
+    return {"succeeded"} if word.startswith("succeeded") else set(word.split("+"))
 
 
 def _judge(attack: Attack, word: str) -> Control:
@@ -85,7 +87,7 @@ def _judge(attack: Attack, word: str) -> Control:
 
 
 def _argv(attack: Attack, interpreter: Interpreter, token: str) -> list[str]:
-    mark = ["-I", "-S", "-X", f"opencrunch={token}"]
+    mark = ["-I", "-S", "-X", f"opencrunch={token}-{secrets.token_hex(4)}"]  # of this one start
     return [str(interpreter.executable), *mark, "-c", attack.source(), "{control}"]
 
 

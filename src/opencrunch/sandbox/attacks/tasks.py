@@ -1,4 +1,4 @@
-"""Attacks on the number of processes and threads; 300 of them stand for a bomb, so that a control is harmless."""
+"""Attacks on the number of processes and threads; 300 stand for a bomb, so that a control is harmless."""
 
 from __future__ import annotations
 
