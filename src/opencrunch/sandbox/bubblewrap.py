@@ -10,7 +10,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -21,15 +21,16 @@ from .bounds import Bounds
 from .disk import MountedDisk
 from .executable import find_bubblewrap
 from .hierarchy import Hierarchy
-from .identity import engine_is_root
 from .port import Capabilities, Guard, Limits, Program, Strength
 from .probe import end_of
 from .reach import reachable
+from .rlimits import limited, tasks_by_rlimit
 from .running import Layout, Running, Started
 from .spawn import spawn
 from .watchdog import Watchdog
 
 _START_SECONDS = 20.0
+_INODE = 1024  # bytes of the kernel's memory for a file, an empty one too
 
 
 class Bubblewrap:
@@ -92,7 +93,7 @@ class _Attempt:
         arguments = _file("arguments", b"".join(os.fsencode(word) + b"\0" for word in words))
         self.passed = [info, block, rules, arguments]
         argv = [word.replace("{control}", str(control)) for word in program.argv]
-        self.argv = [executable, "--args", str(arguments), "--", *_limited(argv, program.limits)]
+        self.argv = [executable, "--args", str(arguments), "--", *limited(argv, program.limits)]
 
     def run(self, ours: socket.socket, reader: int) -> Running:
         """Start it, bound it, let it go."""
@@ -126,7 +127,7 @@ class _Attempt:
         members = partial(processes.descendants, init)
         bounds: Bounds | None = None
         try:
-            if not isinstance(self.place, Hierarchy) and _tasks_by_rlimit():
+            if not isinstance(self.place, Hierarchy) and tasks_by_rlimit():
                 bound = self.program.limits.tasks + 1
                 resource.prlimit(init, resource.RLIMIT_NPROC, (bound, bound))
             if isinstance(self.place, Hierarchy):
@@ -222,32 +223,13 @@ def _layout(init: int, program: Program) -> Layout:
     return Layout(inside={}, outside={path: root / path.lstrip("/") for path in writable})
 
 
-def _limited(argv: Sequence[str], limits: Limits) -> list[str]:
-    """Return a command that bounds itself before it becomes the program.
-
-    The engine cannot always do so from outside: root in a container may lack CAP_SYS_RESOURCE.
-    """
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    files = limits.descriptors if hard == resource.RLIM_INFINITY else min(limits.descriptors, hard)
-    blocks = -(-max(limits.disk, limits.temporary) // 512)
-    # bubblewrap adds PWD to the variables that it was given.
-    script = f'unset PWD; ulimit -c 0 && ulimit -n {files} && ulimit -f {blocks} && exec "$@"'
-    return ["/bin/sh", "-c", script, "sh", *argv]
-
-
-def _tasks_by_rlimit() -> bool:
-    """Return whether RLIMIT_NPROC can bound a sandbox: since Linux 5.14 it counts in each user namespace."""
-    release = os.uname().release.split(".")
-    version = tuple(int("".join(filter(str.isdigit, part)) or 0) for part in release[:2])
-    return version >= (5, 14) and not engine_is_root()
-
-
 def _bytes_in_memory(directories: tuple[Path, ...]) -> int:
     total = 0
     for directory in directories:
         with suppress(OSError):
             found = os.statvfs(directory)
             total += (found.f_blocks - found.f_bfree) * found.f_frsize
+            total += (found.f_files - found.f_ffree) * _INODE
     return total
 
 
@@ -286,7 +268,7 @@ def _guards() -> dict[Guard, Strength]:
     if seccomp.supported():
         guards["kernel"] = "enforced"
     guards["memory"] = "enforced" if bounded else "sampled"
-    guards["tasks"] = "enforced" if bounded or _tasks_by_rlimit() else "sampled"
+    guards["tasks"] = "enforced" if bounded or tasks_by_rlimit() else "sampled"
     return guards
 
 

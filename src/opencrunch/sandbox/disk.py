@@ -41,7 +41,7 @@ class MountedDisk:
 
     def __init__(self, directory: Path, limit: int) -> None:
         self._directory = directory
-        self._device = os.stat(directory).st_dev
+        self._device = _device(directory)
         self._limit = limit
         self._used = 0
 
@@ -77,6 +77,14 @@ class MountedDisk:
             os.close(descriptor)
         self._used = (found.f_blocks - found.f_bfree) * found.f_frsize
         return found.f_bavail
+
+
+def _device(directory: Path) -> int | None:
+    """Return the device of a directory, None where the sandbox is gone already."""
+    try:
+        return os.stat(directory).st_dev
+    except OSError:
+        return None
 
 
 class SampledDisk:

@@ -97,6 +97,10 @@ _CONDITIONAL = (
     Rule(call="personality", argument=0, test="equal", values=_PERSONALITIES, inverted=True),
 )
 
+_SEND_BUFFERS = (7, 32)  # SO_SNDBUF, SO_SNDBUFFORCE
+_HIDDEN_MEMORY = ("memfd_create", "shmget")
+_CONDITIONAL_ON_HIDDEN_MEMORY = (Rule(call="setsockopt", argument=2, test="equal", values=_SEND_BUFFERS),)
+
 _ONLY_ITSELF = (
     ("prlimit64", 0), ("sched_setaffinity", 0), ("sched_setattr", 0), ("sched_setparam", 0),
     ("sched_setscheduler", 0), ("setpriority", 1), ("ioprio_set", 1),
@@ -129,21 +133,22 @@ def program(
 ) -> bytes:
     """Return the filter as an array of struct sock_filter.
 
-    Without `shared_memory`, memory that no process's own count shows is refused (memfd, System V); without
-    `namespaces`, calls that reach beyond a sandbox that has none of its own; with `foreign_files`, calls
-    that change files of the same user by their path. On a machine that the filter does not know, it lets
-    everything through.
+    Without `shared_memory`, memory that no process's own count shows is refused (memfd, System V, large
+    buffers of sockets); without `namespaces`, calls that reach beyond a sandbox that has none of its own; by
+    `foreign_files`, those that change files of the same user by their path. On a machine that the filter
+    does not know, it lets everything through.
     """
     on = on or machine()
     if on is None:
         return _instruction(_RETURN, _ALLOW)
     denied = list(_DENIED)
-    if not shared_memory:
-        denied += ["memfd_create", "shmget"]
     rules: tuple[Rule, ...] = _CONDITIONAL
+    if not shared_memory:
+        denied += _HIDDEN_MEMORY
+        rules += _CONDITIONAL_ON_HIDDEN_MEMORY
     if not namespaces:
         denied += _DENIED_WITHOUT_NAMESPACES
-        rules = (*_CONDITIONAL, *_CONDITIONAL_WITHOUT_NAMESPACES)
+        rules += _CONDITIONAL_WITHOUT_NAMESPACES
     if foreign_files:
         denied += _DENIED_BESIDE_OWN_FILES
     return b"".join(

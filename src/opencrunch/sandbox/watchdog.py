@@ -10,6 +10,9 @@ from .bounds import Consumption
 from .port import Exceeded, Limits, Strength
 
 PERIOD = 0.05  # seconds between two looks
+_FREE_SOCKETS = 16
+# net.core.wmem_default as kernels have it, and a last message over it; the filter lets nobody ask for more
+_SOCKET_BUFFER = 212_992 + 65_536
 
 
 class Watchdog:
@@ -84,9 +87,10 @@ class Watchdog:
 
     def _look(self) -> Exceeded | None:
         pids, limits = self._members(), self._limits
+        hidden = self._files() + _in_sockets(pids)
         # Resident memory counts shared pages once for each process, so it only tells when to look closer.
-        if self._files() + sum(map(processes.resident, pids)) > limits.memory:
-            used = self._files() + sum(map(processes.proportional, pids))
+        if hidden + sum(map(processes.resident, pids)) > limits.memory:
+            used = hidden + sum(map(processes.proportional, pids))
             self._peak = max(self._peak, used)
             if used > limits.memory:
                 return Exceeded(cause="out-of-memory", used=used, limit=limits.memory)
@@ -94,6 +98,12 @@ class Watchdog:
         if tasks > limits.tasks:
             return Exceeded(cause="too-many-processes", used=tasks, limit=limits.tasks)
         return None
+
+
+def _in_sockets(pids: Collection[int]) -> int:
+    """Return the most that the kernel may hold in the buffers of sockets; nothing shows how much it is."""
+    sockets = {inode for pid in pids for inode in processes.sockets(pid)}
+    return max(0, len(sockets) - _FREE_SOCKETS) * _SOCKET_BUFFER
 
 
 def _tasks(pids: Collection[int]) -> int:
