@@ -24,12 +24,44 @@ from opencrunch.variables import sandbox_variables
 
 
 @dataclass(frozen=True, kw_only=True)
-class Materials:
-    """The sandbox, the environment and the prepared data of a run."""
+class Choice:
+    """The sandbox of a run, and which of the guards that its split wants it does not give."""
 
     sandbox: Sandbox
     capabilities: Capabilities
-    missing_guards: tuple[str, ...]
+    missing: tuple[str, ...]
+
+    @property
+    def warning(self) -> str:
+        """What the record should say of missing guards."""
+        reasons = _reasons(self.capabilities, self.missing)
+        return f"guards missing in the '{self.sandbox.name}' sandbox: {reasons}"
+
+
+def choose(subject: Subject) -> Choice:
+    """Choose the sandbox.
+
+    Raises UsageError where it does not work here, and where a split with hidden data demands guards that it
+    does not give.
+    """
+    sandbox = select(subject.options.sandbox)
+    capabilities = sandbox.capabilities()
+    if not capabilities.available:
+        raise UsageError(f"the '{sandbox.name}' sandbox does not work here: {capabilities.reason}")
+    missing = tuple(guard for guard in subject.split.guards if guard not in capabilities.guards)
+    if missing and subject.split.hidden:
+        raise UsageError(
+            f"the split '{subject.options.split}' has hidden data and demands guards that the "
+            f"'{sandbox.name}' sandbox does not give here: {_reasons(capabilities, missing)}"
+        )
+    return Choice(sandbox=sandbox, capabilities=capabilities, missing=missing)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Materials:
+    """The sandbox, the environment and the prepared data of a run."""
+
+    choice: Choice
     environment: Environment
     store: Store
     columns: Columns
@@ -42,9 +74,8 @@ class Materials:
         found = []
         if self.environment.default:
             found.append("there is no requirements.txt: the default packages were used")
-        if self.missing_guards:
-            reasons = _reasons(self.capabilities, self.missing_guards)
-            found.append(f"guards missing in the '{self.capabilities.adapter}' sandbox: {reasons}")
+        if self.choice.missing:
+            found.append(self.choice.warning)
         return found
 
     @property
@@ -56,7 +87,7 @@ class Materials:
         """Return how a runner is started that sees a release."""
         limits = subject.competition.limits
         return Launch(
-            sandbox=self.sandbox,
+            sandbox=self.choice.sandbox,
             environment=self.environment,
             submission=subject.submission,
             runner=runner_directory(subject.options.cache),
@@ -76,21 +107,22 @@ class Materials:
         )
 
 
-def gather(subject: Subject, face: Face) -> Materials:
-    """Choose the sandbox, make the environment and the prepared data.
+def gather(subject: Subject, choice: Choice, face: Face) -> Materials:
+    """Make the environment and the prepared data, or find those that are there.
 
-    Raises UsageError where the split demands guards that the sandbox does not give, DependencyError where the
-    submission's requirements cannot be installed, CompetitionError where the data break a rule.
+    Raises DependencyError where the submission's requirements cannot be installed, CompetitionError where the
+    data break a rule.
     """
     options, competition = subject.options, subject.competition
-    sandbox = select(options.sandbox)
-    capabilities = sandbox.capabilities()
-    missing = _check_guards(subject, capabilities)
     seconds: dict[str, float] = {}
     face.stage("environment")
     started = time.monotonic()
     environment = environments.ensure(
-        subject.submission.requirements, python=competition.python, cache=options.cache, progress=face.line
+        subject.submission.requirements,
+        python=competition.python,
+        cache=options.cache,
+        progress=face.line,
+        sandbox=choice.sandbox,
     )
     seconds["environment"] = time.monotonic() - started
     face.stage("data")
@@ -99,9 +131,7 @@ def gather(subject: Subject, face: Face) -> Materials:
     seconds["data"] = time.monotonic() - started
     columns = _columns(subject, store)
     return Materials(
-        sandbox=sandbox,
-        capabilities=capabilities,
-        missing_guards=missing,
+        choice=choice,
         environment=environment,
         store=store,
         columns=columns,
@@ -113,18 +143,6 @@ def gather(subject: Subject, face: Face) -> Materials:
         ),
         seconds=seconds,
     )
-
-
-def _check_guards(subject: Subject, capabilities: Capabilities) -> tuple[str, ...]:
-    if not capabilities.available:
-        raise UsageError(f"the '{capabilities.adapter}' sandbox does not work here: {capabilities.reason}")
-    missing = tuple(guard for guard in subject.split.guards if guard not in capabilities.guards)
-    if missing and subject.split.hidden:
-        raise UsageError(
-            f"the split '{subject.options.split}' has hidden data and demands guards that the "
-            f"'{capabilities.adapter}' sandbox does not give here: {_reasons(capabilities, missing)}"
-        )
-    return missing
 
 
 def _reasons(capabilities: Capabilities, guards: tuple[str, ...]) -> str:

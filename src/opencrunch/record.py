@@ -69,12 +69,12 @@ def make_record(subject: Subject, findings: Findings, prediction: Path | None) -
 def _sandbox(materials: Materials | None) -> dict[str, Any] | None:
     if materials is None:
         return None
-    capabilities = materials.capabilities
+    capabilities = materials.choice.capabilities
     return {
         "adapter": capabilities.adapter,
         "guards": dict(capabilities.guards),
         "absent": dict(capabilities.absent),
-        "missing": list(materials.missing_guards),
+        "missing": list(materials.choice.missing),
     }
 
 

@@ -23,7 +23,7 @@ from opencrunch.competition.store import Store
 from opencrunch.errors import PlatformError
 
 TARGET = "/data"
-_PREFIX, _LOCK = "opencrunch-", ".lock"
+_PREFIX, _LOCK = "opencrunch-release-", ".lock"
 
 
 @dataclass(frozen=True, kw_only=True)

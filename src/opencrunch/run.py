@@ -14,12 +14,12 @@ import pandas as pd
 from opencrunch import identity
 from opencrunch.clock import Clock
 from opencrunch.context import Context
-from opencrunch.errors import CompetitionError, OpenCrunchError
+from opencrunch.errors import CompetitionError, OpenCrunchError, UsageError
 from opencrunch.events import Events, Face, Silent
 from opencrunch.formats import find
 from opencrunch.journal import Journal
 from opencrunch.log import Log
-from opencrunch.materials import Materials, gather
+from opencrunch.materials import Choice, Materials, choose, gather
 from opencrunch.output import Output
 from opencrunch.record import Findings, make_record
 from opencrunch.release import Release, release_directory
@@ -44,6 +44,7 @@ def execute(options: Options, face: Face | None = None) -> dict[str, Any]:
     SubmissionError is raised. KeyboardInterrupt leaves a state that `resume` continues.
     """
     subject = examine(options)
+    choice = choose(subject)
     face = face or Silent()
     with ExitStack() as stack:
         output = Output(options.out)
@@ -55,14 +56,22 @@ def execute(options: Options, face: Face | None = None) -> dict[str, Any]:
         stack.callback(journal.close)
         log = Log(output.path / "log.txt", budget=subject.competition.limits.log, echo=face.line)
         stack.callback(log.close)
-        return _Run(subject, output, journal, events, log, face).execute()
+        return _Run(subject, choice, output, journal, events, log, face).execute()
 
 
 class _Run:
     def __init__(
-        self, subject: Subject, output: Output, journal: Journal, events: Events, log: Log, face: Face
+        self,
+        subject: Subject,
+        choice: Choice,
+        output: Output,
+        journal: Journal,
+        events: Events,
+        log: Log,
+        face: Face,
     ) -> None:
         self.subject = subject
+        self.choice = choice
         self.output = output
         self.journal = journal
         self.events = events
@@ -79,14 +88,16 @@ class _Run:
         except KeyboardInterrupt:
             self.events.write("interrupted")
             raise
+        except UsageError:
+            raise  # nothing was run, and what another run left here stays as it is
         except OpenCrunchError as error:
             self.findings.failure = error
             self.log.note(f"the run failed: {error.message}")
         return self._conclude()
 
     def _go(self) -> None:
-        self.subject = snapshot(self.subject, self.output.work / "submission")
-        self.findings.materials = materials = gather(self.subject, self.face)
+        self.subject = snapshot(self.subject, self.output.work / "submissions")
+        self.findings.materials = materials = gather(self.subject, self.choice, self.face)
         with materials.environment.hold():
             self._run(materials)
 

@@ -134,6 +134,9 @@ class Session:
             accepted = accept(result)  # while the child ends
             child.connection.await_close(time.monotonic() + _EXIT_SECONDS)
             self._settle()
+        except TreeError as error:
+            self.close()
+            raise CallError(error.message, cause=error.cause, function=function, key=key) from error
         except BaseException:
             self.close()
             raise
@@ -220,9 +223,9 @@ class Session:
             template.wait_ready(child, deadline)
             connection.deadline = deadline
             described = {name: self._describe(values[name]) for name in wanted if name in values}
-            returns = "nothing" if limits is None else "frame"
+            taken = {"rows": limits.rows, "columns": limits.columns} if limits else None
             connection.send(
-                wire.pack({"op": "call", "function": function, "values": described, "returns": returns})
+                wire.pack({"op": "call", "function": function, "values": described, "limits": taken})
             )
             if self.forks:
                 self._ahead = template.fork()

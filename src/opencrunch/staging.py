@@ -40,9 +40,13 @@ def runner_directory(cache: Path) -> Path:
     return target
 
 
-def snapshot(subject: Subject, target: Path) -> Subject:
-    """Copy the submission's files aside and return the subject with the copy: later edits change no run."""
+def snapshot(subject: Subject, directory: Path) -> Subject:
+    """Copy the submission's files aside and return the subject with the copy: later edits change no run.
+
+    The copy is named by its content, so that it replaces no other run's.
+    """
     submission = subject.submission
+    target = directory / submission.digest[:32]
     if target.exists():
         shutil.rmtree(target)
     target.mkdir(parents=True)

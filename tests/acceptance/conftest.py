@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable
+import textwrap
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+from tests.competitions import make_tiny
 
 from opencrunch.run import execute
 from opencrunch.sandbox.select import select
 from opencrunch.settings import cache_directory
 from opencrunch.subject import Options
-from tests.competitions import make_tiny
 
-SUBMISSIONS = Path(__file__).parents[1] / "submissions"
 ADAPTERS = ("bubblewrap", "landlock", "process")
 
 Record = dict[str, Any]
@@ -31,26 +30,20 @@ class Arena:
         self.competition = make_tiny(root / "competition", **changes)
         self.count = 0
 
-    def submission(self, name: str) -> Path:
-        """Return a copy of a submission, so that a run that wrote to it would be seen."""
-        self.count += 1
-        target = self.root / f"{self.count}-{name}"
-        shutil.copytree(SUBMISSIONS / name, target, ignore=shutil.ignore_patterns("__pycache__"))
-        return target
-
-    def write(self, source: str, **files: str) -> Path:
+    def write(self, source: str, files: Mapping[str, str] | None = None) -> Path:
         """Return a submission of one main.py, and other files by name."""
         self.count += 1
         target = self.root / f"{self.count}-written"
         target.mkdir()
         (target / "main.py").write_text(source)
-        for name, text in files.items():
+        for name, text in (files or {}).items():
+            (target / name).parent.mkdir(exist_ok=True)
             (target / name).write_text(text)
         return target
 
     def run(self, submission: str | Path, **options: Any) -> Record:
-        """Run a submission, by name or path, and return its record."""
-        path = self.submission(submission) if isinstance(submission, str) else submission
+        """Run a submission, given as its main.py's source or as a path, and return its record."""
+        path = self.write(submission) if isinstance(submission, str) else submission
         self.count += 1
         self.out = options.pop("out", self.root / f"out-{self.count}")
         return execute(
@@ -70,6 +63,18 @@ class Arena:
     def log(self) -> str:
         """Return the log of the last run."""
         return (self.out / "log.txt").read_text()
+
+
+def infer(body: str = "", value: str = "0.0", *, before: str = "", parameters: str = "X_test, moon") -> str:
+    """Return a submission whose infer runs `body` and predicts the expression `value` in both columns."""
+    lines = "\n".join(f"    {line}" for line in textwrap.dedent(body).strip().splitlines())
+    return (
+        f"import os, time\nimport numpy as np\nimport pandas as pd\n{textwrap.dedent(before)}\n"
+        f"def train(): pass\n\n"
+        f"def infer({parameters}):\n{lines}\n"
+        f"    value = {value}\n"
+        f'    return pd.DataFrame({{"id": X_test["id"], "moon": moon, "first": value, "guess": value}})\n'
+    )
 
 
 @pytest.fixture

@@ -36,7 +36,8 @@ def serve_call(
     try:
         values = read_values(request["values"], tables, columns)
         returned = bindings[name].call(getattr(main, name), values)
-        header, buffers = ({"type": "none"}, []) if request["returns"] == "nothing" else encode(returned)
+        limits = request["limits"]  # None: the function's result is ignored
+        header, buffers = ({"type": "none"}, []) if limits is None else encode(returned, **limits)
         answer: dict[str, Any] = {"op": "result", "result": header}
     except BaseException as error:
         answer, buffers = {"op": "failed", **failures.describe(error, own=own, runner=runner)}, []

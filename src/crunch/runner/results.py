@@ -13,22 +13,20 @@ from crunch.runner.channel import Buffer
 Encoded = tuple[dict[str, Any], list[Buffer]]
 
 NAME_LIMIT = 200  # characters of a name or of a value that an error may quote
-COLUMN_LIMIT = 10_000
-ROW_LIMIT = 1 << 33
 
 
-def encode(value: Any) -> Encoded:
-    """Return the header and buffers of a result."""
+def encode(value: Any, *, rows: int, columns: int) -> Encoded:
+    """Return the header and buffers of a result; of a frame over the limits only its size."""
     if value is None:
         return {"type": "none"}, []
     if isinstance(value, pd.DataFrame):
-        return _encode_frame(value)
+        return _encode_frame(value, rows, columns)
     return {"type": "other", "name": _type_name(value)}, []
 
 
-def _encode_frame(frame: pd.DataFrame) -> Encoded:
+def _encode_frame(frame: pd.DataFrame, rows: int, columns: int) -> Encoded:
     header: dict[str, Any] = {"type": "frame", "rows": len(frame), "width": frame.shape[1], "columns": []}
-    if frame.shape[1] > COLUMN_LIMIT or len(frame) > ROW_LIMIT:
+    if len(frame) > rows or frame.shape[1] > columns:
         return header, []  # the sizes alone make the engine refuse it
     buffers: list[Buffer] = []
     for position, name in enumerate(frame.columns):

@@ -17,6 +17,7 @@ class Seeds:
         self._seeded: set[str] = set()
         self._unseeded: list[Any] = []
         self._originals: list[tuple[Any, str, Any]] = []
+        self._state = random.getstate()
 
     def __enter__(self) -> Seeds:
         self._watch(random, "seed", "random")
@@ -39,6 +40,7 @@ class Seeds:
         for holder, name, original in self._originals:
             setattr(holder, name, original)
         self._originals.clear()
+        self._state = random.getstate()
 
     def _watch(self, holder: Any, name: str, label: str) -> None:
         original: Callable[..., Any] = getattr(holder, name)
@@ -54,7 +56,9 @@ class Seeds:
 
     def renew(self) -> None:
         """Give each generator that the submission did not seed a new state; called in each fork."""
-        if "random" not in self._seeded:
+        if "random" in self._seeded:
+            random.setstate(self._state)  # the standard library reseeds it after every fork
+        else:
             random.seed()
         if "numpy" not in self._seeded:
             np.random.seed()
