@@ -151,10 +151,12 @@ class Cgroup:
 
 def remove_orphans(place: Hierarchy) -> None:
     """Kill and remove the groups of engines that are gone, as one that was killed leaves them."""
-    for directory in place.directories:
-        for group in directory.glob(f"{hierarchy.PREFIX}*"):
-            if hierarchy.is_orphan(group.name):
-                _remove(group)
+    for mount in place.mounts:
+        for directory, names, _ in os.walk(mount):
+            for name in names:
+                if hierarchy.is_orphan(name):
+                    _remove(Path(directory, name))
+            names[:] = [name for name in names if not name.startswith(hierarchy.PREFIX)]
 
 
 def _remove(group: Path) -> None:

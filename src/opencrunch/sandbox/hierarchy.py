@@ -21,6 +21,7 @@ class Hierarchy:
 
     version: int
     parents: Mapping[str, Path]
+    mounts: frozenset[Path]  # where the hierarchies begin; other engines may have parents of their own
 
     @property
     def directories(self) -> tuple[Path, ...]:
@@ -29,19 +30,28 @@ class Hierarchy:
 
 
 def group_name(count: int) -> str:
-    """Return a name that tells which engine made the group: its pid and its start."""
+    """Return a name that tells which engine made the group: its pid, its start, where that pid counts."""
     pid = os.getpid()
     found = processes.stat(pid)
-    return f"{PREFIX}{pid}-{found.start if found else 0}-{count}"
+    return f"{PREFIX}{pid}-{found.start if found else 0}-{_pid_namespace()}-{count}"
 
 
 def is_orphan(name: str) -> bool:
-    """Return whether the engine that made a group (or a directory) of this name has gone."""
-    pid, start, *_ = (*name.removeprefix(PREFIX).split("-"), "", "")
+    """Return whether the engine that made a group (or a directory) of this name has gone.
+
+    Of an engine in another container nothing can be told, so it counts as running.
+    """
+    pid, start, namespace, *_ = (*name.removeprefix(PREFIX).split("-"), "", "", "")
     if not name.startswith(PREFIX) or not pid.isdigit() or not start.isdigit():
+        return False
+    if namespace != _pid_namespace():
         return False
     found = processes.stat(int(pid))
     return found is None or found.zombie or found.start != int(start)
+
+
+def _pid_namespace() -> str:
+    return str(os.stat("/proc/self/ns/pid").st_ino)
 
 
 def find() -> Hierarchy | str:
@@ -58,18 +68,21 @@ def find() -> Hierarchy | str:
 def _candidates() -> Iterator[Hierarchy]:
     own = _own_groups()
     legacy: dict[str, Path] = {}
-    unified: list[Path] = []
+    unified: list[tuple[Path, Path]] = []
+    points: set[Path] = set()
     for root, point, kind, options in _mounts():
         if kind == "cgroup":
             for name in set(CONTROLLERS) & set(options):
                 legacy[name] = _own_directory(point, root, own.get(name, "/"))
+                points.add(point)
         elif kind == "cgroup2":
             here = _own_directory(point, root, own.get("", "/"))
-            unified += [here, *([here.parent] if here != point else [])]
+            unified += [(point, here), *([(point, here.parent)] if here != point else [])]
     if all(name in legacy for name in NEEDED):
-        yield Hierarchy(version=1, parents=legacy)
-    for directory in unified:
-        yield Hierarchy(version=2, parents=dict.fromkeys(CONTROLLERS, directory))
+        yield Hierarchy(version=1, parents=legacy, mounts=frozenset(points))
+    for point, directory in unified:
+        parents = dict.fromkeys(CONTROLLERS, directory)
+        yield Hierarchy(version=2, parents=parents, mounts=frozenset({point}))
 
 
 def _mounts() -> Iterator[tuple[str, Path, str, list[str]]]:

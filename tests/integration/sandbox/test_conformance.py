@@ -536,3 +536,17 @@ def test_a_socket_file_in_a_mount_cannot_be_reached(sandbox: Sandbox, start: Sta
         )
         talk.say(f"{talk.process.inside('/opt/given')}/socket")
         assert [talk.hear(), talk.hear()] == ["refused", "refused"]
+
+
+def test_only_what_a_dead_engine_left_counts_as_orphaned() -> None:
+    from opencrunch.sandbox.hierarchy import group_name, is_orphan
+
+    own = group_name(1)
+    ended = subprocess.Popen(["/bin/true"])
+    ended.wait()
+    prefix, pid, start, namespace, count = own.split("-")
+    assert not is_orphan(own)
+    assert is_orphan("-".join([prefix, str(ended.pid), start, namespace, count]))
+    assert is_orphan("-".join([prefix, pid, str(int(start) + 1), namespace, count]))
+    assert not is_orphan("-".join([prefix, str(ended.pid), start, str(int(namespace) + 1), count]))
+    assert not is_orphan("somebody-1-2-3-4")
