@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
-import pwd
 import secrets
 import shutil
 import socket
@@ -112,7 +111,7 @@ class Target:
             "token": self.token,
             "directory": str(self.directory),
             "parent": str(self.base),
-            "home": pwd.getpwuid(os.geteuid()).pw_dir,
+            "home": os.path.expanduser("~"),
             "disks": [f"/dev/{name}" for name in sorted(os.listdir("/sys/block"))],
             "setuid": [["mount:/sleep", "1"], ["/usr/bin/su"], ["/bin/su"], ["/usr/bin/passwd"]],
         }
