@@ -196,7 +196,7 @@ def _proportional(pid: int) -> int:
 
 def _released() -> int:
     total = 0
-    for directory in Path("/dev/shm").glob("opencrunch-*"):
+    for directory in Path("/dev/shm").glob("opencrunch-release-*"):
         for file in directory.rglob("*"):
             try:
                 total += file.stat().st_blocks * 512

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from opencrunch.sandbox.attacks.attack import Finding
-    from opencrunch.sandbox.port import Capabilities
+    from opencrunch.sandbox.port import Capabilities, Sandbox
 
 _COLOURS = {"held": "green", "broken": "bold red", "absent": "yellow"}
 
@@ -44,7 +44,7 @@ def check(adapter: str, as_json: bool) -> None:
     chosen = select(adapter)
     capabilities = chosen.capabilities()
     findings = []
-    for finding in _findings(adapter):
+    for finding in _findings(chosen, capabilities):
         findings.append(finding)
         _progress(len(findings), finding)
     _progress(None, None)
@@ -57,15 +57,18 @@ def check(adapter: str, as_json: bool) -> None:
     raise click.exceptions.Exit(1 if broken else 0)
 
 
-def _findings(adapter: str) -> Iterator[Finding]:
+def _findings(sandbox: Sandbox, capabilities: Capabilities) -> Iterator[Finding]:
     from opencrunch.environment.layout import Layout
     from opencrunch.environment.search import find_interpreter
+    from opencrunch.sandbox.attacks.future import look_ahead
     from opencrunch.sandbox.attacks.suite import examine
-    from opencrunch.sandbox.select import select
     from opencrunch.settings import cache_directory
 
-    interpreter = find_interpreter(None, Layout(cache=cache_directory()))
-    yield from examine(select(adapter), interpreter)
+    cache = cache_directory()
+    yield from examine(sandbox, find_interpreter(None, Layout(cache=cache)))
+    # what is not released yet is only out of reach where the host's files are
+    reason = capabilities.absent.get("files", "the adapter does not hide the host's files")
+    yield from look_ahead(sandbox.name, cache, claimed="files" in capabilities.guards, reason=reason)
 
 
 def _progress(done: int | None, finding: Finding | None) -> None:

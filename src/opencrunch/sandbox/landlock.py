@@ -28,9 +28,13 @@ _CONNECT_AND_BIND, _SOCKETS_AND_SIGNALS = 3, 3
 _READ = _EXECUTE | _READ_FILE | _READ_DIR
 _SYSTEM = ("/usr", "/lib", "/lib32", "/lib64", "/libx32", "/bin", "/sbin")
 _FILES = (
-    "/etc/ld.so.cache", "/etc/localtime", "/proc/self", "/proc/cpuinfo", "/proc/meminfo", "/proc/version",
+    "/etc/ld.so.cache",
+    "/etc/localtime",
+    # /proc/self of one process would not be that of its forks; Landlock itself keeps the memory, the variables
+    # and the descriptors of processes outside its domain from being read there.
+    "/proc",
     "/sys/devices/system/cpu",
-)  # fmt: skip
+)
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 
 

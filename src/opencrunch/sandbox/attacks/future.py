@@ -83,14 +83,15 @@ class Everything(Release):
 
 
 def _aims() -> Iterator[tuple[str, str, str, str, str]]:
+    """Yield the name and title of each thing that is looked for, its place and kind, and who looks."""
     for place in PLACES:
         for function in ("infer", "train"):
-            yield (f"later-rows-in-{place}-of-{function}", f"Find later moons' rows in the {place} of {function}",
-                   place, "features", function)  # fmt: skip
-        yield (f"embargoed-targets-in-{place}", f"Find targets inside the embargo in the {place} of train", place,
-               "targets", "train")  # fmt: skip
-    yield ("targets-in-files-of-infer", "Find the targets of the moon being predicted in files", "files", "targets",
-           "infer")  # fmt: skip
+            title = f"Find later moons' rows in the {place} of {function}"
+            yield f"later-rows-in-{place}-of-{function}", title, place, "features", function
+        title = f"Find targets inside the embargo in the {place} of train"
+        yield f"embargoed-targets-in-{place}", title, place, "targets", "train"
+    title = "Find the targets of the moon being predicted in files"
+    yield "targets-in-files-of-infer", title, "files", "targets", "infer"
 
 
 def _ahead(found: Found, place: str, kind: str, function: str) -> list[int]:

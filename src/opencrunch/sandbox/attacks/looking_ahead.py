@@ -15,6 +15,7 @@ import pandas as pd
 
 FEATURE, TARGET = 0x6F70656E63720000, 0x6372756E63680000  # a moon's number in the low bits
 TURNED = np.uint64(0xFFFFFFFFFFFFFFFF)
+SKIPPED = ("/proc", "/sys", "/usr", "/lib", "/opt/opencrunch/packages", "/dev/null", "/root")
 PLACES = ("files", "memory", "objects")
 
 
@@ -32,23 +33,30 @@ def words(data: bytes) -> Iterator[Any]:
         yield np.frombuffer(part, np.uint64, len(part) // 8)
 
 
+def roots() -> list[str]:
+    """Return the directories that are searched: all, and those of mapped files if `/` is not listed."""
+    with open("/proc/self/maps") as maps:
+        mapped = {line.split(maxsplit=5)[5].strip() for line in maps if line.count("/") > 1}
+    above = {os.path.dirname(os.path.dirname(path)) for path in mapped if not path.startswith(SKIPPED)}
+    return ["/", os.getcwd(), *sorted(path for path in above if len(path) > 1)]
+
+
 def in_files() -> Iterator[bytes]:
     """Yield the content of every file that can be reached."""
-    skipped = ("/proc", "/sys", "/usr", "/lib", "/opt/opencrunch/packages", "/dev")
-    seen = 0
-    for directory, names, files in os.walk("/"):
-        names[:] = [name for name in names if not os.path.join(directory, name).startswith(skipped)]
-        for name in files:
-            seen += 1
-            if seen > 20_000:
-                return
-            path = os.path.join(directory, name)
-            try:
-                if os.path.isfile(path) and os.path.getsize(path) < 64 << 20:
-                    with open(path, "rb") as file:
-                        yield file.read()
-            except OSError:
-                continue
+    seen: set[str] = set()
+    for root in roots():
+        for directory, names, files in os.walk(root):
+            names[:] = [name for name in names if not os.path.join(directory, name).startswith(SKIPPED)]
+            for path in (os.path.join(directory, name) for name in files):
+                if path in seen or len(seen) > 20_000:
+                    continue
+                seen.add(path)
+                try:
+                    if os.path.isfile(path) and os.path.getsize(path) < 64 << 20:
+                        with open(path, "rb") as file:
+                            yield file.read()
+                except OSError:
+                    continue
 
 
 def in_memory() -> Iterator[bytes]:
