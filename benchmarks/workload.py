@@ -1,4 +1,4 @@
-"""The cross-sectional workload: a competition of random rows, a light submission, and how a run of it is timed."""
+"""The cross-sectional workload: a competition of random rows, a light submission, the timing of its run."""
 
 from __future__ import annotations
 
@@ -228,8 +228,8 @@ def bare_forks(workload: Workload, *, train: bool = False) -> float:
             try:
                 if train:
                     stop = (moon - EMBARGO) * count
-                    rows = np.memmap(path, np.float32, "c", shape=(stop, FEATURES))
-                    scope["train"](_frame(rows, 0, moon, count, names), None, str(resources))
+                    known = np.memmap(path, np.float32, "c", shape=(stop, FEATURES))
+                    scope["train"](_frame(known, 0, moon, count, names), None, str(resources))
                 rows = np.fromfile(path, np.float32, count * FEATURES, offset=4 * FEATURES * count * moon)
                 scope["infer"](_frame(rows.reshape(count, -1), moon, moon + 1, count, names), str(resources))
             finally:

@@ -62,7 +62,8 @@ class Arena:
 
     def log(self) -> str:
         """Return the log of the last run."""
-        return (self.out / "log.txt").read_text()
+        text: str = (self.out / "log.txt").read_text()
+        return text
 
 
 def infer(body: str = "", value: str = "0.0", *, before: str = "", parameters: str = "X_test, moon") -> str:

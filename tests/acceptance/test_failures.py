@@ -55,6 +55,15 @@ FORGED = """
     os._exit(0)
 """
 
+IGNORES_SIGNALS = """
+    import signal
+    for number in range(1, 32):
+        if number not in (signal.SIGKILL, signal.SIGSTOP):
+            signal.signal(number, signal.SIG_IGN)
+    while True:
+        pass
+"""
+
 FAILING = {
     "an exception": (infer("raise ValueError('wrong')"), "exception", "ValueError: wrong"),
     "exit(0)": (infer("exit(0)"), "exit", "exit(0)"),
@@ -62,7 +71,11 @@ FAILING = {
     "a crash": (infer("import ctypes; ctypes.string_at(0)"), "killed", "SIGSEGV"),
     "a signal to itself": (infer("os.kill(os.getpid(), 9)"), "killed", "SIGKILL"),
     "memory": (infer("held = bytearray(10 << 30)"), "out-of-memory", "memory"),
-    "memory that is touched": (infer("held = [bytearray(os.urandom(1 << 20) * 64) for _ in range(160)]"), "out-of-memory", "memory"),
+    "memory that is touched": (
+        infer("held = [bytearray(os.urandom(1 << 20) * 64) for _ in range(160)]"),
+        "out-of-memory",
+        "memory",
+    ),
     "memory of many children": (infer(MEMORY_OF_CHILDREN), "out-of-memory", "memory"),
     "a fork bomb": (infer(FORK_BOMB), "too-many-processes", "processes"),
     "a fork bomb of sessions": (infer(DOUBLE_FORK_BOMB), "too-many-processes", "processes"),
@@ -70,23 +83,48 @@ FAILING = {
     "None": (infer("return None"), "bad-result", "it is None"),
     "a list": (infer("return [1]"), "bad-result", "it is a list"),
     "a dropped id": (infer("X_test = X_test.iloc[1:]"), "bad-result", "1 missing id 'id-000'"),
-    "a repeated id": (infer("X_test = X_test.iloc[[0, *range(20)]]"), "bad-result", "1 duplicate id 'id-000'"),
+    "a repeated id": (
+        infer("X_test = X_test.iloc[[0, *range(20)]]"),
+        "bad-result",
+        "1 duplicate id 'id-000'",
+    ),
     "an unknown id": (infer("X_test = X_test.assign(id='new')"), "bad-result", "1 extra id 'new'"),
     "NaN": (infer("", "np.nan"), "bad-result", "holds NaN in 20 of 20 rows"),
     "infinity": (infer("", "np.inf"), "bad-result", "infinite values"),
     "text": (infer("", "'high'"), "bad-result", "is not numeric"),
     "a wrong moon": (infer("moon = 99"), "bad-result", "must hold 6 and holds '99' in 20 rows"),
-    "an extra column": (infer("return X_test.assign(first=0.0, guess=0.0)"), "bad-result", "extra columns 'f0'"),
-    "a missing column": (infer("return X_test[['id', 'moon']].assign(first=0.0)"), "bad-result", "missing column 'guess'"),
+    "an extra column": (
+        infer("return X_test.assign(first=0.0, guess=0.0)"),
+        "bad-result",
+        "extra columns 'f0'",
+    ),
+    "a missing column": (
+        infer("return X_test[['id', 'moon']].assign(first=0.0)"),
+        "bad-result",
+        "missing column 'guess'",
+    ),
     "a billion rows": (
         infer("return pd.DataFrame(np.broadcast_to(0.0, (1000000000, 1)), copy=False)"),
-        "bad-result", "1,000,000,000 rows",
+        "bad-result",
+        "1,000,000,000 rows",
     ),
-    "a million columns": (infer("return pd.DataFrame(np.zeros((1, 1000000)))"), "bad-result", "1,000,000 columns"),
+    "a million columns": (
+        infer("return pd.DataFrame(np.zeros((1, 1000000)))"),
+        "bad-result",
+        "1,000,000 columns",
+    ),
     "a forged message": (infer(FORGED), "protocol", "protocol"),
-    "no infer": ("def train(): pass\ndef infr(): pass", "missing-function", "functions that are there: infr, train"),
-    "infer that is no function": ("def train(): pass\ninfer = 3", "missing-function", "is a int, not a function"),
-}  # fmt: skip
+    "no infer": (
+        "def train(): pass\ndef infr(): pass",
+        "missing-function",
+        "functions that are there: infr, train",
+    ),
+    "infer that is no function": (
+        "def train(): pass\ninfer = 3",
+        "missing-function",
+        "is a int, not a function",
+    ),
+}
 
 
 @pytest.mark.parametrize("name", FAILING)
@@ -147,8 +185,8 @@ def test_a_traceback_shows_the_participants_own_files_first(arena: Arena) -> Non
 
 @pytest.mark.parametrize(
     "body",
-    ["time.sleep(60)", "while True: pass", "import signal\nfor n in range(1, 32):\n    try: signal.signal(n, signal.SIG_IGN)\n    except OSError: pass\nwhile True: pass"],
-)  # fmt: skip
+    ["time.sleep(60)", "while True: pass", IGNORES_SIGNALS],
+)
 def test_an_endless_call_ends_at_its_limit(make_arena: MakeArena, body: str) -> None:
     arena = make_arena(limits={"call_time": '"2 s"'})
     started = time.monotonic()

@@ -79,7 +79,8 @@ from opencrunch.resources import Version
 journal = Journal({str(tmp_path / "journal.db")!r})
 for key in range(100_000):
     values = np.full((500, 2), float(key))
-    journal.add(Entry(key=key, prediction=values, resources_before="", resources_after="", calls=[]), Version())
+    entry = Entry(key=key, prediction=values, resources_before="", resources_after="", calls=[])
+    journal.add(entry, Version())
     print(key, flush=True)
 """
     for _ in range(3):

@@ -30,8 +30,8 @@ _SYSTEM = ("/usr", "/lib", "/lib32", "/lib64", "/libx32", "/bin", "/sbin")
 _FILES = (
     "/etc/ld.so.cache",
     "/etc/localtime",
-    # /proc/self of one process would not be that of its forks; Landlock itself keeps the memory, the variables
-    # and the descriptors of processes outside its domain from being read there.
+    # /proc/self of one process would not be that of its forks; Landlock itself keeps the memory, the
+    # variables and the descriptors of processes outside its domain from being read there.
     "/proc",
     "/sys/devices/system/cpu",
 )

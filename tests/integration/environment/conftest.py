@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from opencrunch.sandbox.select import select
 
 from opencrunch.sandbox.port import Sandbox
+from opencrunch.sandbox.select import select
 
 BUILDERS = 8
 
