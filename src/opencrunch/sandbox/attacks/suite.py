@@ -106,7 +106,10 @@ def _inside(attack: Attack, sandbox: Sandbox, interpreter: Interpreter, target: 
         ),
         limits=attack.limits,
     )
-    process = sandbox.start(program)
+    try:
+        process = sandbox.start(program)
+    except PlatformError as error:
+        return f"error: it did not start: {error.message}"
     scene = Scene(
         attack=attack,
         running=process,
