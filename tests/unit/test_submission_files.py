@@ -33,13 +33,14 @@ def test_code_is_taken_and_the_model_apart(tmp_path: Path) -> None:
     assert {file.path for file in found.resources} == {"resources/model.bin"}
 
 
-@pytest.mark.parametrize(
-    "path",
-    (
-        ".git/HEAD .crunch/token .crunchdao/token .config/a sample_data/a data/X.parquet prediction/p "
-        "lib/a.pyc lib/__pycache__/a.pyc .ipynb_checkpoints/a lib/.env .venv/a venv/a lib/.DS_Store __MACOSX/a"
-    ).split(),  # noqa: SIM905 - a list of this length is harder to read
+EXCLUDED = (
+    *(".git/HEAD", ".crunch/token", ".crunchdao/token", ".config/a", "sample_data/a", "data/X.parquet"),
+    *("prediction/p", "lib/a.pyc", "lib/__pycache__/a.pyc", ".ipynb_checkpoints/a", "lib/.env", ".venv/a"),
+    *("venv/a", "lib/.DS_Store", "__MACOSX/a"),
 )
+
+
+@pytest.mark.parametrize("path", EXCLUDED)
 def test_built_in_exclusions_are_left(tmp_path: Path, path: str) -> None:
     assert taken(make(tmp_path, path)) == {"main.py"}
 
