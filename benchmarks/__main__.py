@@ -15,6 +15,7 @@ MODULES = {
     "G": "parameters",
     "H": "environments",
     "I": "startup",
+    "Y": "layout",
 }
 """The benchmarks by letter; a module has `run(scale) -> Result`."""
 
