@@ -169,7 +169,7 @@ def release_directory(size: int, fallback: Path) -> Iterator[Path]:
     chosen = parent if in_memory else fallback
     chosen.mkdir(parents=True, exist_ok=True)
     _remove_abandoned(chosen)
-    outer = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=chosen))
+    outer = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=chosen))
     outer.chmod(0o711)  # the sandbox's user may pass, not look
     inner = outer / "release"
     inner.mkdir(mode=0o755)

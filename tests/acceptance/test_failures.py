@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -290,7 +291,9 @@ def test_an_out_directory_in_use_or_not_empty_is_refused(arena: Arena) -> None:
 
 
 def test_a_run_leaves_no_process_and_no_directory(arena: Arena) -> None:
-    before = {name for name in os.listdir("/dev/shm") if name.startswith("opencrunch-release-")}
     arena.run(infer("os.fork() or time.sleep(30)"), determinism=False)
-    after = {name for name in os.listdir("/dev/shm") if name.startswith("opencrunch-release-")}
-    assert after <= before
+    own = f"opencrunch-release-{os.getpid()}-"
+    assert [name for name in os.listdir("/dev/shm") if name.startswith(own)] == []
+    commands = subprocess.run(["ps", "-eo", "ppid,args"], capture_output=True, text=True, check=True).stdout
+    children = [line for line in commands.splitlines() if line.split()[0] == str(os.getpid())]
+    assert all("ps -eo" in line or "defunct" in line for line in children), children
