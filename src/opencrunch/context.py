@@ -89,8 +89,8 @@ class Context:
         entry = Entry(
             key=moon,
             prediction=prediction,
-            resources_before=before.digest,
-            resources_after=outcome.resources.digest,
+            resources_before=before.name,
+            resources_after=outcome.resources.name,
             calls=self._calls,
         )
         self._journal.add(entry, before, outcome.resources)

@@ -14,6 +14,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+MESSAGE_LIMIT = 8000  # characters; a submission may have filled it
+
 
 class OpenCrunchError(Exception):
     """The root of all errors that the engine raises on purpose."""
@@ -24,7 +26,7 @@ class OpenCrunchError(Exception):
 
     def __init__(self, message: str, *, cause: str | None = None) -> None:
         super().__init__(message)
-        self.message = message
+        self.message = message if len(message) <= MESSAGE_LIMIT else f"{message[:MESSAGE_LIMIT]} ..."
         if cause is not None:
             self.cause = cause
 

@@ -20,20 +20,27 @@ def identify(subject: Subject, materials: Materials, start: Version) -> dict[str
     split, store, embargo = subject.split, materials.store, subject.competition.embargo
     return {
         "engine_semantics": ENGINE_SEMANTICS,
-        "submission": subject.submission.digest,
+        **known_early(subject),
         "environment": materials.environment.digest,
         "data": {
             "X": store.digest_until("X", split.last),
             "y": store.digest_until("y", split.last - embargo - 1),
         },
+        "resources": start.digest,
+        "hash_seed": HASH_SEED,
+        "variables": thread_variables(),
+    }
+
+
+def known_early(subject: Subject) -> dict[str, Any]:
+    """Return the part of a run's identity that needs nothing to be made."""
+    return {
+        "submission": subject.submission.digest,
         "competition": subject.competition.execution_digest(),
         "split": subject.options.split,
-        "resources": start.digest,
         "train_frequency": subject.train_frequency,
         "force_first_train": subject.forces_first_train,
         "gpu": subject.options.gpu,
-        "hash_seed": HASH_SEED,
-        "variables": thread_variables(),
     }
 
 

@@ -27,7 +27,10 @@ def leftovers(process: Process, template: int, before: Traces) -> str | None:
     others = [pid for pid in process.tree() if pid != template]
     if others:
         return f"the import left {len(others)} process(es) running"
-    now = look(template)
+    try:
+        now = look(template)
+    except (OSError, IndexError):
+        return "the process that imported the submission cannot be looked at"
     if now.shared - before.shared:
         return "the import left a shared mapping"
     if opened := sorted(now.descriptors - before.descriptors):

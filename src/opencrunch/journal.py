@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ from opencrunch.resources import Version
 SCHEMA_VERSION = 1
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS versions (digest TEXT PRIMARY KEY, manifest TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS versions (name TEXT PRIMARY KEY, manifest TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS keys (
   key INTEGER PRIMARY KEY,
   prediction BLOB NOT NULL,          -- float64, row-major, rows in the order of the data
@@ -75,10 +75,20 @@ class Journal:
             )
         for name, value in identity.items():
             if known.get(name) != json.loads(json.dumps(value)):
-                raise UsageError(
-                    f"'{self.path.parent}' holds another run: its {name.replace('_', ' ')} was "
-                    f"{known.get(name)!r} and is now {value!r}; resume with the same, or choose another --out"
-                )
+                raise self._another(name, known.get(name), value)
+
+    def refuse_another(self, known: Mapping[str, Any]) -> None:
+        """Raise UsageError where the journal belongs to a run that differs in what is known already."""
+        stored = self._meta()
+        for name, value in known.items():
+            if name in stored and stored[name] != value:
+                raise self._another(name, stored[name], value)
+
+    def _another(self, name: str, stored: Any, value: Any) -> UsageError:
+        return UsageError(
+            f"'{self.path.parent}' holds another run: its {name.replace('_', ' ')} was {stored!r} and is now "
+            f"{value!r}; resume with the same, or choose another --out"
+        )
 
     def get(self, name: str, default: Any = None) -> Any:
         """Return a value that was kept with the run."""
@@ -109,11 +119,11 @@ class Journal:
         """Keep a version's manifest."""
         self._add_version(version)
 
-    def version(self, digest: str) -> Version:
-        """Return a version by its digest."""
-        row = self._database.execute("SELECT manifest FROM versions WHERE digest = ?", (digest,)).fetchone()
+    def version(self, name: str) -> Version:
+        """Return a version by its name."""
+        row = self._database.execute("SELECT manifest FROM versions WHERE name = ?", (name,)).fetchone()
         if row is None:
-            raise PlatformError(f"the journal '{self.path}' has no resources {digest[:12]}", cause="journal")
+            raise PlatformError(f"the journal '{self.path}' has no resources {name[:12]}", cause="journal")
         return Version.from_json(json.loads(row[0]))
 
     def entries(self) -> Iterator[Entry]:
@@ -141,7 +151,7 @@ class Journal:
 
     def _add_version(self, version: Version) -> None:
         self._database.execute(
-            "INSERT OR IGNORE INTO versions VALUES (?, ?)", (version.digest, json.dumps(version.to_json()))
+            "INSERT OR IGNORE INTO versions VALUES (?, ?)", (version.name, json.dumps(version.to_json()))
         )
 
     def _transaction(self) -> _Transaction:
@@ -155,5 +165,11 @@ class _Transaction:
     def __enter__(self) -> None:
         self._database.execute("BEGIN IMMEDIATE")
 
-    def __exit__(self, kind: object, *_: object) -> None:
-        self._database.execute("ROLLBACK" if kind else "COMMIT")
+    def __exit__(self, kind: object, error: object, *_: object) -> None:
+        try:
+            self._database.execute("ROLLBACK" if kind else "COMMIT")
+        except sqlite3.Error:
+            if kind is None:
+                raise
+        if isinstance(error, sqlite3.OperationalError):
+            raise PlatformError(f"the journal cannot be written: {error}", cause="disk") from error

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 LINE_LIMIT = 4096
 
 
@@ -20,7 +20,7 @@ class Log:
     """The log of one run: whole lines, each with the place that it was printed at."""
 
     def __init__(self, path: Path, *, budget: int, echo: Callable[[str], None] | None = None) -> None:
-        self._file = open(path, "a", encoding="utf-8", newline="\n")  # noqa: SIM115 - lives as long as the run
+        self._file = open(path, "a", encoding="utf-8", errors="backslashreplace", newline="\n")  # noqa: SIM115 - lives as long as the run
         self._budget = budget
         self._echo = echo
         self._place = ""
@@ -37,18 +37,13 @@ class Log:
         """Take what came out of the sandbox; beyond the budget it is dropped, with one note."""
         if self._left <= 0:
             return
-        taken = data[: self._left]
-        self._left -= len(taken)
-        lines = (self._line + self._decoder.decode(taken)).split("\n")
+        lines = (self._line + self._decoder.decode(data)).split("\n")
         self._line = lines.pop()
         for line in lines:
             self._put(line)
         while len(self._line) > LINE_LIMIT:
             self._put(self._line[:LINE_LIMIT])
             self._line = self._line[LINE_LIMIT:]
-        if self._left <= 0:
-            self.finish()
-            self.note(f"the log of this call is over its {self._budget:,} bytes; the rest is left out")
 
     def finish(self) -> None:
         """Write what has no newline yet."""
@@ -69,8 +64,15 @@ class Log:
 
     def _put(self, line: str) -> None:
         shown = line.rstrip("\r").rpartition("\r")[2]  # a bar redraws its line: the last state is kept
-        prefix = f"{self._place} | " if self._place else "| "
-        self._write(prefix + escape(shown))
+        text = (f"{self._place} | " if self._place else "| ") + escape(shown)
+        if self._left <= 0:
+            return
+        self._left -= len(text) + 1
+        if self._left <= 0:
+            text = text[: len(text) + self._left]
+        self._write(text)
+        if self._left <= 0:
+            self.note(f"the log of this call is over its {self._budget:,} bytes; the rest is left out")
 
     def _write(self, line: str) -> None:
         self._file.write(line + "\n")

@@ -28,7 +28,6 @@ class Output:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.work = path / "work"
-        self.participant = path / "participant"
         self._lock: FileLock | None = None
 
     def open(self, *, resume: bool) -> None:
@@ -51,8 +50,7 @@ class Output:
             self._lock.acquire(timeout=0)
         except Timeout:
             raise UsageError(f"another run is writing '{self.path}'") from None
-        for directory in (self.work, self.participant):
-            directory.mkdir(exist_ok=True)
+        self.work.mkdir(exist_ok=True)
         self.work.chmod(0o700)
 
     def close(self) -> None:
@@ -62,10 +60,9 @@ class Output:
 
     def write_json(self, name: str, data: Mapping[str, Any]) -> None:
         """Write a JSON file whole: to a temporary file first, then in one rename."""
-        text = json.dumps(data, indent=2, allow_nan=False) + "\n"
         target = self.path / name
         temporary = target.with_name(f".{target.name}.{os.getpid()}")
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(_json(data), encoding="utf-8")
         os.replace(temporary, target)
 
     def write_parquet(self, name: str, frame: Any) -> None:
@@ -82,18 +79,27 @@ class Output:
     def replace_directory(self, name: str, source: Path) -> None:
         """Put a finished directory in the place of an older one."""
         target = self.path / name
-        retired = self.work / f"retired-{os.getpid()}"
+        retired = self.work / "retired"
+        shutil.rmtree(retired, ignore_errors=True)
         if target.exists():
             os.replace(target, retired)
         os.replace(source, target)
         shutil.rmtree(retired, ignore_errors=True)
 
-    def share(self, names: tuple[str, ...]) -> None:
-        """Copy files and directories of the organiser's tree into the participant's."""
+    def share(self, record: Mapping[str, Any], names: tuple[str, ...]) -> None:
+        """Make the participant's tree anew: its record, and copies of what is there of the names."""
+        fresh = self.work / "participant.new"
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir()
+        (fresh / "record.json").write_text(_json(record), encoding="utf-8")
         for name in names:
-            source, target = self.path / name, self.participant / name
+            source = self.path / name
             if source.is_dir():
-                shutil.rmtree(target, ignore_errors=True)
-                shutil.copytree(source, target)
+                shutil.copytree(source, fresh / name)
             elif source.exists():
-                shutil.copy2(source, target)
+                shutil.copy2(source, fresh / name)
+        self.replace_directory("participant", fresh)
+
+
+def _json(data: Mapping[str, Any]) -> str:
+    return json.dumps(data, indent=2, allow_nan=False) + "\n"

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from opencrunch.competition.store import Store
 
 SHOWN = 10
+QUOTED = 100  # characters of one value
 Values = np.ndarray[Any, Any]
 
 
@@ -34,7 +35,8 @@ class Expected:
     def limits(self) -> wire.ResultLimits:
         """What is read of a result; a larger one is refused by its size alone."""
         rows = 2 * len(self.ids) + 100_000
-        return wire.ResultLimits(rows=rows, columns=1000, size=1 << 30)
+        width = 2 + len(self.prediction_columns)
+        return wire.ResultLimits(rows=rows, columns=1000, size=(64 << 20) + 256 * rows * width)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +103,7 @@ def _problems(result: wire.Table | wire.Other, expected: Expected) -> Iterable[s
     if result.rows > expected.limits.rows or result.width > expected.limits.columns:
         yield f"it has {result.rows:,} rows and {result.width:,} columns; {rows:,} rows belong there"
         return
-    names = [column.name for column in result.columns]
+    names = [column.name if column.is_text else f"{column.name} (no text)" for column in result.columns]
     wanted = (expected.id_column, expected.moon_column, *expected.prediction_columns)
     column_problems = list(_column_problems(names, wanted))
     yield from column_problems
@@ -179,11 +181,20 @@ def _positions(given: Values | None, known: Values) -> Values:
 
 def _comparable(given: Values, known: Values) -> tuple[Values, Values]:
     """Return both in a form in which equal ids are equal, whatever their dtypes were."""
-    if given.dtype != object and known.dtype != object:
-        return given, known
     if given.dtype == object and known.dtype == object:
         return given, known
-    return _as_text(given), _as_text(known)
+    if given.dtype == object or known.dtype == object:
+        return _as_text(given), _as_text(known)
+    return _as_integers(given), _as_integers(known)
+
+
+def _as_integers(values: Values) -> Values:
+    """Return whole numbers as integers, which compare exactly; others as float64."""
+    if values.dtype.kind != "f":
+        return values
+    wide = values.astype(np.float64)
+    whole = np.isfinite(wide) & (wide == np.floor(wide)) & (np.abs(wide) < 2**63)
+    return wide.astype(np.int64) if whole.all() else wide
 
 
 def _as_text(values: Values) -> Values:
@@ -195,5 +206,5 @@ def _as_text(values: Values) -> Values:
 
 def _quote(values: Iterable[Any]) -> str:
     listed = list(values)
-    shown = ", ".join(repr(value) for value in listed[:SHOWN])
+    shown = ", ".join(repr(value)[:QUOTED] for value in listed[:SHOWN])
     return shown if len(listed) <= SHOWN else f"{shown} and {len(listed) - SHOWN:,} more"

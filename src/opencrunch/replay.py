@@ -52,17 +52,18 @@ def replay(
     common: Mapping[str, Any],
     seed: int,
     log: Log,
-    clock: Clock,
     face: Face,
 ) -> Verdict:
     """Repeat a sample of the predictions: same rows, resources and parameters, another process and hash seed.
 
     Only `infer` is repeated, each time from the resources that it started from.
     """
+    limits = subject.competition.limits
     drawn = draw([step.moon for step in steps], seed=seed)
     trained = {step.moon: step.trains for step in steps}
     entries = {entry.key: entry for entry in journal.entries() if entry.key in drawn}
     log.note(f"the determinism check repeats {len(drawn)} of {len(steps)} predictions (seed {seed})")
+    clock = Clock(min(limits.run_time, limits.call_time * (1 + len(drawn))))  # its own: the run's is used up
     with release_directory(materials.data_size, subject.options.cache / "releases") as directory:
         session = Session(
             materials.launch(subject, directory, hash_seed=str(1 + seed % 4_000_000)),

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from opencrunch.errors import ParticipantError
+from opencrunch.errors import ParticipantError, PlatformError
 
 DEPTH_LIMIT = 40
 ENTRY_LIMIT = 100_000
@@ -43,6 +43,7 @@ class Entry:
     kind: str  # "file", "directory" or "other"
     stamp: Stamp
     allocated: int
+    changed: int  # ns
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,11 +51,18 @@ class Version:
     """A state of resources."""
 
     files: dict[str, tuple[str, int, int]] = field(default_factory=dict)  # path -> digest, size, mode
+    times: dict[str, int] = field(default_factory=dict)  # path -> time of the last change, ns
     directories: tuple[str, ...] = ()
 
     @property
     def digest(self) -> str:
-        """The version's name."""
+        """The name of its content, whatever the times."""
+        content = {name: part for name, part in self.to_json().items() if name != "times"}
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def name(self) -> str:
+        """The name of all of it, times included: a submission may look for its latest checkpoint."""
         return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()
 
     @property
@@ -69,14 +77,17 @@ class Version:
 
     def to_json(self) -> dict[str, Any]:
         """Return the manifest."""
-        return {"files": {path: list(entry) for path, entry in sorted(self.files.items())},
-                "directories": sorted(self.directories)}  # fmt: skip
+        return {
+            "files": {path: list(entry) for path, entry in sorted(self.files.items())},
+            "times": dict(sorted(self.times.items())),
+            "directories": sorted(self.directories),
+        }
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Version:
         """Return the version that a manifest describes."""
         files = {path: (str(d), int(s), int(m)) for path, (d, s, m) in data["files"].items()}
-        return cls(files=files, directories=tuple(data["directories"]))
+        return cls(files=files, times=dict(data["times"]), directories=tuple(data["directories"]))
 
 
 def walk(root: int, skip: str | None = None) -> Iterator[tuple[Entry, int]]:
@@ -124,27 +135,43 @@ def _look(directory: int, prefix: str, name: str) -> Entry | None:
         return None
     kind = "file" if stat.S_ISREG(seen.st_mode) else "directory" if stat.S_ISDIR(seen.st_mode) else "other"
     stamp = (seen.st_ino, seen.st_size, seen.st_ctime_ns, stat.S_IMODE(seen.st_mode))
-    return Entry(prefix + name, kind, stamp, getattr(seen, "st_blocks", 0) * 512)
+    return Entry(prefix + name, kind, stamp, getattr(seen, "st_blocks", 0) * 512, seen.st_mtime_ns)
 
 
 def _open_directory(directory: int, name: str) -> int | None:
     try:
         return os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=directory)
     except PermissionError:  # the submission took its own permission away: give it back
-        os.chmod(name, 0o700, dir_fd=directory)
+        _give_back(name, directory, 0o700)
         return os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=directory)
     except OSError:
         return None
 
 
-def copy_file(source: Path, target: Path, mode: int, identity: Identity = nullcontext) -> None:
-    """Copy a file to a path where none is; it is made, not read, as what `identity` makes of this thread."""
+def copy_file(source: Path, target: Path, mode: int, identity: Identity = nullcontext) -> str:
+    """Copy a file to a path where none is, and return its SHA-256 in hex.
+
+    It is made, not read, as what `identity` makes of this thread.
+    """
+    sha = hashlib.sha256()
     with open(source, "rb") as reader, identity():
         target.parent.mkdir(parents=True, exist_ok=True)
         with open(target, "xb") as writer:
             while block := reader.read(_BLOCK):
+                sha.update(block)
                 writer.write(block)
         target.chmod(mode)
+    return sha.hexdigest()
+
+
+def _give_back(name: str, directory: int, mode: int) -> None:
+    """Give the owner rights on an entry that it took them from; a link is never followed."""
+    descriptor = os.open(name, os.O_PATH | os.O_NOFOLLOW, dir_fd=directory)
+    try:
+        if not stat.S_ISLNK(os.fstat(descriptor).st_mode):
+            os.chmod(f"/proc/self/fd/{descriptor}", mode)
+    finally:
+        os.close(descriptor)
 
 
 class Resources:
@@ -163,6 +190,7 @@ class Resources:
         started = time.time_ns()
         stamps: dict[str, Stamp] = {}
         files: dict[str, tuple[str, int, int]] = {}
+        times: dict[str, int] = {}
         directories: list[str] = []
         total = 0
         try:
@@ -181,6 +209,7 @@ class Resources:
                 if total > self.limit:
                     raise TreeError(f"resources hold more than the limit of {self.limit:,} bytes")
                 stamps[entry.path] = entry.stamp
+                times[entry.path] = entry.changed
                 before = known.stamps.get(entry.path) if known else None
                 if known and before == entry.stamp and entry.stamp[2] < known.taken_ns - RACY_NS:
                     files[entry.path] = known.version.files[entry.path]
@@ -188,7 +217,7 @@ class Resources:
                     files[entry.path] = self._store(parent, entry)
         finally:
             os.close(descriptor)
-        version = Version(files=files, directories=tuple(directories))
+        version = Version(files=files, times=times, directories=tuple(sorted(directories)))
         return Snapshot(version=version, stamps=stamps, taken_ns=started)
 
     def put(self, version: Version, root: Path, identity: Identity = nullcontext) -> None:
@@ -197,7 +226,12 @@ class Resources:
             for path in sorted(version.directories):
                 (root / path).mkdir(parents=True, exist_ok=True)
         for path, (digest, _, mode) in version.files.items():
-            copy_file(self.objects / digest, root / path, mode & 0o777 | 0o600, identity)
+            found = copy_file(self.objects / digest, root / path, mode & 0o777 | 0o600, identity)
+            if found != digest:
+                raise PlatformError(f"the stored resources file '{path}' is damaged", cause="journal")
+            if path in version.times:
+                with identity():
+                    os.utime(root / path, ns=(version.times[path], version.times[path]))
 
     def _store(self, parent: int, entry: Entry) -> tuple[str, int, int]:
         name = entry.path.rpartition("/")[2]
@@ -205,30 +239,54 @@ class Resources:
         try:
             descriptor = os.open(name, flags, dir_fd=parent)
         except PermissionError:
-            os.chmod(name, 0o600, dir_fd=parent)
+            _give_back(name, parent, 0o600)
             descriptor = os.open(name, flags, dir_fd=parent)
         with os.fdopen(descriptor, "rb") as source:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise TreeError(f"'{entry.path}' is no regular file")
             digest, size = self._copy_object(source)
-        return digest, size, entry.stamp[3] & 0o777
+        return digest, size, entry.stamp[3] & 0o777 | 0o600
 
     def _copy_object(self, source: Any) -> tuple[str, int]:
         temporary = self.objects / f".{os.getpid()}-{time.monotonic_ns()}"
         sha, size = hashlib.sha256(), 0
         try:
-            with open(temporary, "xb") as target:
+            target = open(temporary, "xb")  # noqa: SIM115 - closed below; a failure here is the host's
+        except OSError as error:
+            raise _host(error) from error
+        try:
+            with target:
                 while block := source.read(_BLOCK):
                     size += len(block)
                     if size > self.limit:
                         raise TreeError(f"resources hold more than the limit of {self.limit:,} bytes")
                     sha.update(block)
-                    target.write(block)
+                    _write_host(target, block)
+                _sync_host(target)
             digest = sha.hexdigest()
             os.replace(temporary, self.objects / digest)
         finally:
             temporary.unlink(missing_ok=True)
         return digest, size
+
+
+def _host(error: OSError) -> PlatformError:
+    return PlatformError(f"the run's directory cannot be written: {error.strerror}", cause="disk")
+
+
+def _write_host(file: Any, block: bytes) -> None:
+    try:
+        file.write(block)
+    except OSError as error:
+        raise _host(error) from error
+
+
+def _sync_host(file: Any) -> None:
+    try:
+        file.flush()
+        os.fsync(file.fileno())
+    except OSError as error:
+        raise _host(error) from error
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import shutil
+import traceback
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,7 +15,7 @@ import pandas as pd
 from opencrunch import identity
 from opencrunch.clock import Clock
 from opencrunch.context import Context
-from opencrunch.errors import CompetitionError, OpenCrunchError, UsageError
+from opencrunch.errors import CompetitionError, OpenCrunchError, PlatformError, UsageError
 from opencrunch.events import Events, Face, Silent
 from opencrunch.formats import find
 from opencrunch.journal import Journal
@@ -86,16 +87,37 @@ class _Run:
         try:
             self._go()
         except KeyboardInterrupt:
+            self._remember_time()
             self.events.write("interrupted")
             raise
         except UsageError:
             raise  # nothing was run, and what another run left here stays as it is
         except OpenCrunchError as error:
+            if self.subject.options.resume and self.findings.identity is None:
+                raise  # what is there stays as it is
             self.findings.failure = error
             self.log.note(f"the run failed: {error.message}")
+        except OSError as error:
+            self.findings.failure = PlatformError(f"the machine refused: {error}", cause="disk")
+            self.log.note(traceback.format_exc())
+        except Exception as error:
+            self.findings.failure = PlatformError(
+                f"the engine itself failed ({type(error).__name__}: {error}); the log has the traceback",
+                cause="internal",
+            )
+            self.log.note(traceback.format_exc())
+        self._remember_time()
         return self._conclude()
 
+    def _remember_time(self) -> None:
+        """Keep what was used of the run's time, so that a resumed run has only the rest."""
+        self.journal.set("seconds", self.clock.used())
+
     def _go(self) -> None:
+        self.journal.refuse_another(identity.known_early(self.subject))
+        self.clock = Clock(
+            self.subject.competition.limits.run_time, already=float(self.journal.get("seconds", 0.0))
+        )
         self.subject = snapshot(self.subject, self.output.work / "submissions")
         self.findings.materials = materials = gather(self.subject, self.choice, self.face)
         with materials.environment.hold():
@@ -113,6 +135,7 @@ class _Run:
         common = common_values(materials.columns, embargo=competition.embargo, gpu=self.subject.options.gpu)
         if done < len(steps):
             self._call(materials, steps, start, common)
+        self._write_resources(self._version(start))
         if self.subject.options.determinism:
             self.face.stage("determinism")
             self._replay(materials, steps, common)
@@ -154,7 +177,7 @@ class _Run:
     ) -> None:
         """Let the format call the submission for every key that is not done yet."""
         entries = self.findings.entries
-        version = self.journal.version(entries[-1].resources_after) if entries else start
+        version = self._version(start)
         self.face.stage("running")
         with release_directory(materials.data_size, self.subject.options.cache / "releases") as directory:
             session = self.findings.session = Session(
@@ -184,6 +207,11 @@ class _Run:
                 self.findings.entries = list(self.journal.entries())
                 self._write_resources(session.version)
 
+    def _version(self, start: Version) -> Version:
+        """Return the resources that the last key that was done left."""
+        entries = self.findings.entries
+        return self.journal.version(entries[-1].resources_after) if entries else start
+
     def _replay(self, materials: Materials, steps: tuple[Step, ...], common: Mapping[str, Any]) -> None:
         assert self.findings.seed is not None
         self.findings.verdict = replay(
@@ -195,7 +223,6 @@ class _Run:
             common=common,
             seed=self.findings.seed,
             log=self.log,
-            clock=self.clock,
             face=self.face,
         )
 
@@ -229,10 +256,9 @@ class _Run:
         self.output.write_json("record.json", record)
         self.events.write("ended", status=record["status"])
         level = self.subject.split.visibility
+        everything = (PREDICTION, PARTIAL, "resources", "log.txt", "events.jsonl")
         shown = participant_record(record, level, self.subject.submission)
-        self.output.write_json("participant/record.json", shown)
-        if sees_everything(level):
-            self.output.share((PREDICTION, PARTIAL, "resources", "log.txt", "events.jsonl"))
+        self.output.share(shown, everything if sees_everything(level) else ())
         return record
 
     def _prediction_file(self) -> Path | None:
@@ -240,6 +266,8 @@ class _Run:
         findings = self.findings
         if findings.failure is None:
             return self.output.path / PREDICTION
+        if findings.identity is None:
+            return None
         self.output.remove(PREDICTION)
         if not findings.entries or findings.materials is None:
             return None

@@ -28,6 +28,7 @@ Result = wire.Table | wire.Other
 T = TypeVar("T")
 
 _EXIT_SECONDS = 0.05  # that a child is given to end by itself before it is killed
+_AHEAD_SECONDS = 2.0  # that the template is given to make the next child
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,31 +123,87 @@ class Session:
         started is gone, and what it wrote outside resources is undone. Raises CallError otherwise, also where
         `accept` does.
         """
-        loaded = self.open(timeout)
+        loaded = self._open_for(function, key, timeout)
         wanted = self._wanted(function, loaded, key)
         self.log.begin(f"{key} {function} again" if self._repeats else f"{key} {function}")
         started, cpu = time.monotonic(), self.usage().cpu
         deadline = started + min(timeout, self.launch.call_time)
-        child = self._take_child()
+        child: Child | None = None
         try:
+            child = self._take_child()
             result = self._exchange(child, function, wanted, values, key, deadline, limits)
             seconds = time.monotonic() - started
             accepted = accept(result)  # while the child ends
             child.connection.await_close(time.monotonic() + _EXIT_SECONDS)
             self._settle()
-        except TreeError as error:
+        except BaseException as error:
+            failure = self._explain(error, function, key, wanted, values, time.monotonic() - started)
             self.close()
-            raise CallError(error.message, cause=error.cause, function=function, key=key) from error
-        except BaseException:
-            self.close()
-            raise
+            if failure is error:
+                raise
+            raise failure from error
         finally:
-            child.connection.close()
+            if child is not None:
+                child.connection.close()
             self.release.forget_now()
         usage = self.usage()
         return Outcome(
             value=accepted, resources=self.version, seconds=seconds, cpu=usage.cpu - cpu, usage=usage
         )
+
+    def _open_for(self, function: str, key: Key, timeout: float) -> Loaded:
+        try:
+            return self.open(timeout)
+        except CallError as error:
+            if self.loaded is not None:  # the import worked once, and failed in the fresh process of a call
+                error.function, error.key = function, key
+            raise
+
+    def _explain(
+        self,
+        error: BaseException,
+        function: str,
+        key: Key,
+        wanted: tuple[str, ...],
+        values: Mapping[str, Any],
+        seconds: float,
+    ) -> BaseException:
+        """Return the error that a call ends with; what a sandbox can cause is the participant's."""
+        if isinstance(error, TreeError):
+            error = CallError(error.message, cause=error.cause, function=function, key=key)
+        elif isinstance(error, Closed | TimedOut | Overrun | wire.WireError):
+            assert self._template is not None
+            error = ended_error(error, None, watch=self._template.watch, function=function, key=key,
+                                timeout=seconds)  # fmt: skip
+        elif isinstance(error, OSError):
+            text = f"{function}() left its working directory in a state that cannot be put right"
+            text = f"{text} ({error.strerror})"
+            error = CallError(text, cause="protocol", function=function, key=key)
+        if isinstance(error, CallError):
+            error.details["limits"] = self._limits(seconds)
+            error.details["inputs"] = {
+                name: self._shape(values[name]) for name in wanted if isinstance(values.get(name), Rows)
+            }
+        return error
+
+    def _limits(self, seconds: float) -> dict[str, dict[str, float]]:
+        """Return what was used of each limit when a call failed: bytes, seconds, processes and threads."""
+        usage, limits = self.usage(), self.launch.limits
+        return {
+            "memory": {"used": usage.peak_memory, "limit": limits.memory},
+            "disk": {"used": usage.disk, "limit": limits.disk},
+            "tasks": {"used": usage.tasks, "limit": limits.tasks},
+            "call_time": {"used": seconds, "limit": self.launch.call_time},
+        }
+
+    def _shape(self, rows: Rows) -> dict[str, Any]:
+        table = self.launch.tables[rows.table]
+        dtypes = {
+            column["name"]: str(block.get("dtype", block["kind"]))
+            for column in table["columns"]
+            for block in (table["blocks"][column["block"]],)
+        }
+        return {"rows": rows.stop - rows.start, "dtypes": dtypes}
 
     def put_resources(self, version: Version) -> None:
         """Let the next call start from a version of resources."""
@@ -182,9 +239,9 @@ class Session:
     def _wanted(self, function: str, loaded: Loaded, key: Key) -> tuple[str, ...]:
         found: Function | None = loaded.functions.get(function)
         main = self.launch.submission.main
-        if found is None or found.not_callable:
+        if found is None or found.unusable:
             there = ", ".join(loaded.callables) or "none"
-            what = f"is a {found.not_callable}, not a function" if found else f"was not found in {main}"
+            what = found.unusable if found else f"was not found in {main}"
             raise CallError(
                 f"{function} {what}; functions that are there: {there}",
                 cause="missing-function",
@@ -239,7 +296,7 @@ class Session:
             template.watch.check_memory()
             return result
         except (Closed, TimedOut, Overrun, wire.WireError) as error:
-            code = template.exit_code(child) if isinstance(error, Closed) else None
+            code = self._exit_code(child) if isinstance(error, Closed) else None
             raise ended_error(
                 error, code, watch=template.watch, function=function, key=key, timeout=timeout
             ) from error
@@ -251,25 +308,32 @@ class Session:
         template, workspace = self._template, self._workspace
         assert template is not None
         assert workspace is not None
-        if not self.forks:
-            template.process.sweep(keep=(template.pid,))
-            template.process.pause()
-            self.version = workspace.take_resources()
-            self.close()
-            return
-        if self._ahead is not None:
-            template.wait_ready(self._ahead, time.monotonic() + 10)
-        keep = (template.pid, self._ahead.pid) if self._ahead else (template.pid,)
+        ahead = self._await_ahead()
+        keep = (template.pid, ahead.pid) if ahead else (template.pid,)
         swept = template.process.sweep(keep=keep)
+        template.process.pause()  # nothing changes under the engine's hand
         self.version = workspace.take_resources()
-        try:
-            workspace.clean()
-        except TreeError:
-            swept = False
+        reusable = swept and self.forks and (ahead is not None) and workspace.clean()
+        template.process.resume()
         template.watch.drain()
         self.log.finish()
-        if not swept:
+        if not reusable:
             self.close()
+
+    def _await_ahead(self) -> Child | None:
+        """Return the child that waits for the next call; without one the sandbox is of no more use."""
+        if self._ahead is None or self._template is None:
+            return None
+        try:
+            self._template.wait_ready(self._ahead, time.monotonic() + _AHEAD_SECONDS)
+        except (Closed, TimedOut, Overrun, wire.WireError):
+            self._ahead.connection.close()
+            self._ahead = None
+        return self._ahead
+
+    def _exit_code(self, child: Child) -> int | None:
+        assert self._template is not None
+        return self._template.exit_code(child) if self.forks else self._template.own_code()
 
     def _describe(self, value: Any) -> dict[str, Any]:
         if isinstance(value, Rows):

@@ -54,7 +54,7 @@ def snapshot(subject: Subject, directory: Path) -> Subject:
     for file in (*submission.code, *submission.resources):
         copy = target / file.path
         copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(file.source, copy)
+        shutil.copy2(file.source, copy)
         copies[file.path] = replace(file, source=copy)
     (target / RESOURCES).mkdir(exist_ok=True)
     copy_of = replace(

@@ -13,7 +13,7 @@ from opencrunch import wire
 from opencrunch.connection import Closed, Connection, Overrun, TimedOut, Watch, socket_pair
 from opencrunch.environment import Environment
 from opencrunch.errors import CallError, PlatformError
-from opencrunch.failure import call_error
+from opencrunch.failure import call_error, ended_error
 from opencrunch.inspection import Traces, leftovers, look
 from opencrunch.log import Log
 from opencrunch.sandbox.port import Limits, Mount, Process, Program, Sandbox
@@ -48,7 +48,7 @@ class Function:
 
     wanted: tuple[str, ...]
     notes: tuple[tuple[str, str], ...]
-    not_callable: str | None = None
+    unusable: str | None = None  # why it cannot be called
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +80,6 @@ class Template:
         self.process: Process = launch.sandbox.start(_program(launch))
         self.watch = Watch(self.process, log, beat)
         self.control = Connection(self.process.control, self.watch)
-        self.versions: dict[str, str] = {}
         self.pid = 0
         self.start_seconds = 0.0
         self._count = 0
@@ -109,21 +108,21 @@ class Template:
             header = wire.read_header(self.control.read)
         except (Closed, TimedOut, Overrun, wire.WireError) as error:
             raise self._no_start(error) from error
-        if header["op"] != "started" or not isinstance(header.get("versions"), dict):
+        if header["op"] != "started":
             raise self._no_start(None)
-        self.versions = {str(k)[:20]: str(v)[:60] for k, v in header["versions"].items()}
         self.pid = self.process.tree()[0]
         self._before: Traces = look(self.pid)
         self.start_seconds = time.monotonic() - self._started
 
     def load(self, timeout: float) -> Loaded:
         """Import the submission; raises CallError where that fails."""
-        self.control.deadline = time.monotonic() + min(timeout, self.launch.call_time)
+        allowed = min(timeout, self.launch.call_time)
+        self.control.deadline = time.monotonic() + allowed
         try:
             self.control.send(wire.pack({"op": "import"}))
             header = wire.read_header(self.control.read)
         except (Closed, TimedOut, Overrun, wire.WireError) as error:
-            raise self._failure(error, None) from error
+            raise self._failure(error, allowed) from error
         if header["op"] != "loaded":
             raise call_error(wire.read_failure(header), watch=self.watch, function=None, key=None)
         return self._read_loaded(header)
@@ -188,22 +187,27 @@ class Template:
             for name in self.launch.names
         }
         obstacle = header.get("fork_obstacle")
-        reason = obstacle[:300] if isinstance(obstacle, str) else None
+        reason = wire.clean(obstacle, 300) if isinstance(obstacle, str) else None
         listed = header.get("callables")
         return Loaded(
             functions=functions,
-            callables=tuple(str(name)[:100] for name in listed[:50]) if isinstance(listed, list) else (),
+            callables=tuple(wire.clean(name, 100) for name in listed[:50])
+            if isinstance(listed, list)
+            else (),
             seconds=wire.read_seconds(header.get("seconds")),
             obstacle=reason or leftovers(self.process, self.pid, self._before),
         )
 
-    def _failure(self, error: Exception, function: str | None) -> CallError:
-        from opencrunch.failure import ended_error
+    def _failure(self, error: Exception, allowed: float) -> CallError:
+        code = self.own_code() if isinstance(error, Closed) else None
+        return ended_error(error, code, watch=self.watch, function=None, key=None, timeout=allowed)
 
-        code = None
-        if isinstance(error, Closed):
-            code = _await_code(self.process)
-        return ended_error(error, code, watch=self.watch, function=function, key=None)
+    def own_code(self) -> int | None:
+        """Return how the template itself ended, None where it has not within two seconds."""
+        limit = time.monotonic() + 2.0
+        while self.process.returncode() is None and time.monotonic() < limit:
+            time.sleep(0.01)
+        return self.process.returncode()
 
     def _no_start(self, error: Exception | None) -> PlatformError:
         self.watch.drain()
@@ -217,24 +221,19 @@ class Template:
         )
 
 
-def _await_code(process: Process) -> int | None:
-    limit = time.monotonic() + 2.0
-    while process.returncode() is None and time.monotonic() < limit:
-        time.sleep(0.01)
-    return process.returncode()
-
-
 def _read_function(described: Any) -> Function | None:
     if not isinstance(described, dict):
         return None
-    if "not_callable" in described:
-        return Function(wanted=(), notes=(), not_callable=str(described["not_callable"])[:100])
+    if "unusable" in described:
+        return Function(wanted=(), notes=(), unusable=wire.clean(described["unusable"], 300))
     wanted, notes = described.get("wanted"), described.get("notes")
     return Function(
-        wanted=tuple(str(name) for name in wanted[:200]) if isinstance(wanted, list) else (),
-        notes=tuple((str(note[0])[:20], str(note[1])[:1000]) for note in notes[:50] if len(note) == 2)
-        if isinstance(notes, list)
-        else (),
+        wanted=tuple(wire.clean(name, 200) for name in wanted[:200]) if isinstance(wanted, list) else (),
+        notes=tuple(
+            (wire.clean(note[0], 20), wire.clean(note[1], 1000))
+            for note in (notes[:50] if isinstance(notes, list) else ())
+            if isinstance(note, list) and len(note) == 2
+        ),
     )
 
 

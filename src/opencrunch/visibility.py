@@ -37,7 +37,7 @@ ARTEFACTS: dict[str, Visibility] = {
 """Each artefact with the lowest level at which the participant sees it."""
 
 _ALWAYS = (
-    "schema_version", "competition", "split", "status", "partial", "progress", "deterministic", "sandbox",
+    "schema_version", "competition", "split", "status", "progress", "deterministic", "sandbox",
     "environment", "digests", "versions", "seed", "visibility",
 )  # fmt: skip
 
@@ -78,6 +78,7 @@ def _participant_failure(failure: Mapping[str, Any], submission: Submission | No
         "message": f"{named if kind else failure.get('cause')}; its text is kept from you, for hidden "
         "data were in play. Run the same on the local split, where everything is shown.",
         "traceback": "\n".join(own) or None,
+        "details": {"inputs": details.get("inputs", {})},
     }
 
 

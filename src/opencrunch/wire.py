@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 HEADER_LIMIT = 4 << 20
-DEPTH_LIMIT = 12
+STRING_LIMIT = 1 << 16  # bytes of one text in a result
 NUMBERS = frozenset(
     {"|b1", "|i1", "|u1", "<i2", "<u2", "<i4", "<u4", "<i8", "<u8", "<f2", "<f4", "<f8"}
 )  # all little-endian, as the runner writes them
@@ -79,7 +79,7 @@ def pack(header: Mapping[str, Any]) -> bytes:
 def read_header(read: Reader, *, limit: int = HEADER_LIMIT) -> dict[str, Any]:
     """Read a message's header with `read(n)`, which returns exactly n bytes.
 
-    Raises WireError where it is too long, no JSON object, or nested too deeply.
+    Raises WireError where it is too long, or no JSON object.
     """
     (length,) = struct.unpack(">I", read(4))
     if length > limit:
@@ -145,8 +145,11 @@ def _read_strings(rows: int, sizes: list[int], read: Reader) -> np.ndarray[Any, 
     length = sizes[0] if sizes else 0
     text = bytes(_next_buffer(sizes, read, length))
     valid = np.frombuffer(_next_buffer(sizes, read, rows), np.uint8)
-    if offsets[0] != 0 or offsets[-1] != length or (np.diff(offsets) < 0).any():
+    sizes_of_texts = np.diff(offsets)
+    if offsets[0] != 0 or offsets[-1] != length or (sizes_of_texts < 0).any():
         raise WireError("a string column with invalid offsets")
+    if (sizes_of_texts > STRING_LIMIT).any():
+        raise WireError(f"a text of {int(sizes_of_texts.max()):,} bytes, at most {STRING_LIMIT:,} are taken")
     values = np.empty(rows, object)
     bounds = offsets.tolist()
     for row in range(rows):
@@ -170,7 +173,12 @@ def _count(value: Any) -> int:
 def _text(value: Any, limit: int) -> str:
     if not isinstance(value, str):
         raise WireError("a name that is no text")
-    return value[:limit].encode("utf-8", "replace").decode()
+    return clean(value, limit)
+
+
+def clean(value: Any, limit: int) -> str:
+    """Return a value as text that can be encoded: at most `limit` characters, no lone surrogate."""
+    return str(value)[:limit].encode("utf-8", "replace").decode()
 
 
 def _refuse_constant(name: str) -> float:
@@ -201,16 +209,16 @@ def _read_link(link: Mapping[str, Any]) -> dict[str, Any]:
             line = frame.get("line")
             kept.append(
                 {
-                    "file": str(frame.get("file", ""))[:500],
+                    "file": clean(frame.get("file", ""), 500),
                     "line": line if isinstance(line, int) and 0 <= line < 1 << 31 else 0,
-                    "function": str(frame.get("function", ""))[:200],
-                    "source": str(frame.get("source", ""))[:300],
+                    "function": clean(frame.get("function", ""), 200),
+                    "source": clean(frame.get("source", ""), 300),
                     "own": frame.get("own") is True,
                 }
             )
     return {
-        "type": str(link.get("type", "Exception"))[:200],
-        "text": str(link.get("text", ""))[:10_000],
+        "type": clean(link.get("type", "Exception"), 200),
+        "text": clean(link.get("text", ""), 10_000),
         "frames": kept,
     }
 

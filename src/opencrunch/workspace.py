@@ -5,13 +5,15 @@ All of it is done from outside, through directory descriptors, and nothing is fo
 
 from __future__ import annotations
 
+import errno
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from opencrunch.resources import Resources, Snapshot, Stamp, TreeError, Version, copy_file, walk
 from opencrunch.sandbox.identity import acting_as_sandbox
 from opencrunch.sandbox.port import Process
-from opencrunch.submission.files import RESOURCES, Submission
+from opencrunch.submission.files import RESOURCES, Submission, SubmissionError
 
 TARGET = "/work"
 SCRATCH = ("/tmp", "/dev/shm")
@@ -30,12 +32,23 @@ class Workspace:
         self._snapshot: Snapshot | None = None
 
     def fill(self, version: Version) -> None:
-        """Copy the submission's code and a version of its resources into the empty workspace."""
-        for path in self._sources:
-            self._restore(path)
-        with acting_as_sandbox():
-            (self.root / RESOURCES).mkdir(exist_ok=True)
-        self.resources.put(version, self.root / RESOURCES, acting_as_sandbox)
+        """Copy the submission's code and a version of its resources into the empty workspace.
+
+        Raises SubmissionError where they do not fit.
+        """
+        try:
+            for path in self._sources:
+                self._restore(path)
+            with acting_as_sandbox():
+                (self.root / RESOURCES).mkdir(exist_ok=True)
+            self.resources.put(version, self.root / RESOURCES, acting_as_sandbox)
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            total = sum(file.size for file in self._sources.values()) + version.size
+            raise SubmissionError(
+                f"the submission's files ({total:,} bytes) do not fit into the competition's disk limit"
+            ) from error
         self._baseline = self._look()
         self._snapshot = self.resources.take(self.root / RESOURCES)
 
@@ -48,17 +61,27 @@ class Workspace:
         self._snapshot = self.resources.take(self.root / RESOURCES)
 
     def take_resources(self) -> Version:
-        """Return the version that resources are in now."""
-        with acting_as_sandbox():
-            (self.root / RESOURCES).mkdir(exist_ok=True)
+        """Return the version that resources are in now; where the submission removed them they are empty.
+
+        Raises TreeError for what is no directory any more, or holds too much.
+        """
+        with acting_as_sandbox(), suppress(OSError):
+            os.mkdir(self.root / RESOURCES)
         self._snapshot = self.resources.take(self.root / RESOURCES, self._snapshot)
         return self._snapshot.version
 
-    def clean(self) -> None:
+    def clean(self) -> bool:
         """Undo what a call wrote outside resources: in the working directory, /tmp and /dev/shm.
 
-        Raises TreeError where it left too much to undo; the sandbox is of no more use then.
+        Returns False where it left what cannot be undone: the sandbox is of no more use then.
         """
+        try:
+            self._clean()
+        except (TreeError, OSError):
+            return False
+        return True
+
+    def _clean(self) -> None:
         for target in SCRATCH:
             scratch = self.process.outside(target)
             if scratch.is_dir():

@@ -22,8 +22,8 @@ def entry(key: int) -> Entry:
     return Entry(
         key=key,
         prediction=np.array([[key, 1.5], [float(key) / 3, -0.0]]),
-        resources_before=START.digest,
-        resources_after=Version().digest,
+        resources_before=START.name,
+        resources_after=Version().name,
         calls=[{"function": "infer", "seconds": 0.5}],
     )
 
@@ -40,7 +40,7 @@ def test_what_was_added_is_there_when_it_is_opened_again(tmp_path: Path) -> None
     assert [item.key for item in found] == [7, 8]
     assert found[1].prediction.tobytes() == entry(8).prediction.tobytes()
     assert found[1].calls == [{"function": "infer", "seconds": 0.5}]
-    assert again.version(START.digest) == START
+    assert again.version(START.name) == START
 
 
 def test_another_run_is_refused_naming_what_differs(tmp_path: Path) -> None:

@@ -22,7 +22,8 @@ def fork_obstacle(threads_before: int) -> str | None:
     if threading.active_count() > threads_before:
         return "the import left threads running"
     torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_initialized():
+    cuda = getattr(torch, "cuda", None)  # a directory called torch is a module too
+    if cuda is not None and cuda.is_initialized():
         return "the import initialised a GPU"
     hung = _hanging_runtime()
     return f"the import used OpenMP ({hung})" if hung else None

@@ -29,7 +29,7 @@ class Seeds:
 
         def default_rng(*args: Any, **kwargs: Any) -> Any:
             generator = original(*args, **kwargs)
-            if not args and not kwargs:
+            if all(value is None for value in (*args, *kwargs.values())):
                 self._unseeded.append(generator)
             return generator
 
@@ -65,7 +65,7 @@ class Seeds:
         for generator in self._unseeded:
             generator.bit_generator.state = type(generator.bit_generator)().state
         torch = sys.modules.get("torch")
-        if torch is not None and torch.initial_seed() == _TORCH_UNSEEDED:
+        if torch is not None and hasattr(torch, "initial_seed") and torch.initial_seed() == _TORCH_UNSEEDED:
             torch.seed()
 
 

@@ -13,15 +13,13 @@ import time
 from types import ModuleType
 from typing import Any
 
-import numpy
-import pandas
-
 import crunch.runner.frames  # all that a call needs is imported here, before the submission can shadow it
 import crunch.runner.results  # noqa: F401
 from crunch.columns import Columns
-from crunch.parameters import Binding, resolve
+from crunch.parameters import Binding, SignatureError, resolve
 from crunch.runner import channel, failures
 from crunch.runner.call import serve_call
+from crunch.runner.files import OpenFile, open_files
 from crunch.runner.fork import fork_obstacle
 from crunch.runner.load import import_main, prepare_interpreter
 from crunch.runner.seeds import Seeds
@@ -41,17 +39,13 @@ class Template:
         self.columns = Columns.from_json(boot["columns"])
         self.children: dict[int, int] = {}
         self.ended: dict[int, int | None] = {}
+        self.files: list[OpenFile] = []
 
     def run(self) -> None:
         """Announce, import when told to, then fork when told to."""
         faulthandler.enable()
         prepare_interpreter(self.directory, self.boot["site_packages"], self.holder)
-        versions = {
-            "python": sys.version.split()[0],
-            "numpy": numpy.__version__,
-            "pandas": pandas.__version__,
-        }
-        channel.send(self.control, {"op": "started", "versions": versions})
+        channel.send(self.control, {"op": "started"})
         while (message := channel.receive(self.control)) is not None:
             header, sockets = message
             if header["op"] == "import":
@@ -64,12 +58,13 @@ class Template:
                 self._wait(header["id"])
 
     def _import(self) -> None:
-        threads = threading.active_count()
+        threads, files = threading.active_count(), open_files()
         started = time.perf_counter()
         try:
             with self.seeds:
                 self.main = import_main(os.path.join(self.directory, self.boot["main"]), self.boot["names"])
             functions = {name: self._bind(name) for name in self.boot["names"]}
+            obstacle = fork_obstacle(threads)
         except BaseException as error:
             described = failures.describe(error, own=self.directory, runner=self.holder)
             channel.send(self.control, {"op": "failed", **described})
@@ -80,6 +75,7 @@ class Template:
             for name, value in vars(self.main).items()
             if callable(value) and getattr(value, "__module__", None) == self.main.__name__
         )
+        self.files = [file for file in open_files() if file not in files]
         gc.collect()
         gc.freeze()  # so that the children's collections do not touch, and copy, the parent's pages
         channel.send(
@@ -89,7 +85,7 @@ class Template:
                 "functions": functions,
                 "callables": callables[:50],
                 "seconds": seconds,
-                "fork_obstacle": fork_obstacle(threads),
+                "fork_obstacle": obstacle,
             },
         )
 
@@ -98,8 +94,11 @@ class Template:
         if function is None:
             return None
         if not callable(function):
-            return {"not_callable": type(function).__name__}
-        binding = resolve(function, frozenset(self.boot["names"][name]), name=name)
+            return {"unusable": f"is a {type(function).__name__}, not a function"}
+        try:
+            binding = resolve(function, frozenset(self.boot["names"][name]), name=name)
+        except SignatureError as error:
+            return {"unusable": f"cannot be called: {error}"}
         self.bindings[name] = binding
         notes = [[note.level, note.text] for note in binding.notes]
         return {"wanted": list(binding.wanted), "notes": notes}
@@ -112,6 +111,8 @@ class Template:
         if child == 0:
             self.control.close()
             self.seeds.renew()
+            for file in self.files:
+                file.open_anew()
             self._serve(call)
         self.children[identifier] = child
         call.close()

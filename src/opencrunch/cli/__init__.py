@@ -80,4 +80,7 @@ def main(arguments: list[str] | None = None) -> None:
         status = 130
     except BrokenPipeError:
         status = 1
+    except OSError as error:
+        click.echo(f"crunch: the machine refused: {error}", err=True)
+        status = 3
     sys.exit(status if isinstance(status, int) else 0)

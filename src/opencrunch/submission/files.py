@@ -113,10 +113,11 @@ def _collect(directory: Path, refused: list[str]) -> Iterator[File]:
             count += 1
             if count > _FILE_LIMIT:
                 raise SubmissionError(f"the submission holds more than {_FILE_LIMIT:,} files")
-            if problem := _problem(entry):
+            if problem := _problem(relative, entry):
                 refused.append(f"{relative!r}: {problem}")
             elif entry.is_dir(follow_symlinks=False):
-                stack.append(relative + "/")
+                if not _is_run(Path(entry.path)):
+                    stack.append(relative + "/")
             else:
                 seen = entry.stat(follow_symlinks=False)
                 executable = bool(seen.st_mode & stat.S_IXUSR)
@@ -130,9 +131,16 @@ def _excluded(relative: str, prefix: str) -> bool:
     return name in _EXCLUSIONS or name.endswith(".pyc")
 
 
-def _problem(entry: os.DirEntry[str]) -> str | None:
+def _is_run(directory: Path) -> bool:
+    """Return whether a directory was written by a run: nothing of it belongs to a submission."""
+    return (directory / "work" / "journal.db").is_file()
+
+
+def _problem(relative: str, entry: os.DirEntry[str]) -> str | None:
     if entry.is_symlink():
         return "a symbolic link; put the file itself there"
+    if relative == RESOURCES and not entry.is_dir():
+        return "a file; resources is the model directory"
     if not entry.is_dir() and not entry.is_file():
         return "neither a file nor a directory"
     if any(unicodedata.category(character) in ("Cc", "Cs") for character in entry.name) or "\\" in entry.name:

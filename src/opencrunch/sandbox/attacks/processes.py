@@ -95,13 +95,14 @@ def copy_memory_of_others(given: Given) -> str:
 
 @attack("processes", NO_PROCESS)
 def trace_others(given: Given) -> str:
-    """Attach to the engine, to another process of the host and to the parent as a debugger."""
+    """Attach to another process of the host and to the parent as a debugger."""
 
     def seize(pid: int) -> None:
         syscall("ptrace", 0x4206, pid, 0, 0)  # PTRACE_SEIZE: does not stop the process
 
-    pids = [*given["pids"], *({os.getppid()} - {0})]
-    return attempt_each(pids, seize)
+    # Not the engine, which would stop with its next signal; unguarded the parent is the engine.
+    parent = {os.getppid()} - {0} if given["guarded"] else set()
+    return attempt_each([given["pids"][0], *parent], seize)
 
 
 @attack("processes", NO_PROCESS)
@@ -129,28 +130,38 @@ def take_descriptor_of_others(given: Given) -> str:
 
 @attack("processes", NO_PROCESS)
 def slow_down_others(given: Given) -> str:
-    """Lower the priority of the engine and of another process of the host."""
-    return attempt_each(given["pids"], lambda pid: os.setpriority(os.PRIO_PROCESS, pid, 10))
+    """Set the priority of the engine and of another process of the host."""
+
+    def set_priority(pid: int) -> None:
+        os.setpriority(os.PRIO_PROCESS, pid, os.getpriority(os.PRIO_PROCESS, pid))  # as it is: no harm
+
+    return attempt_each(given["pids"], set_priority)
 
 
 @attack("processes", NO_PROCESS)
 def move_others_between_cores(given: Given) -> str:
-    """Choose the cores and the scheduling class of another process of the host."""
-    cores = os.sched_getaffinity(0)
+    """Set the cores and the scheduling class of the engine and of another process of the host."""
+
+    def set_scheduler(pid: int) -> None:
+        os.sched_setscheduler(pid, os.sched_getscheduler(pid), os.sched_getparam(pid))  # as it is: no harm
+
     return reached(
         [
-            attempt_each(given["pids"], lambda pid: os.sched_setaffinity(pid, cores)),
-            attempt_each(
-                given["pids"], lambda pid: os.sched_setscheduler(pid, os.SCHED_BATCH, os.sched_param(0))
-            ),
+            attempt_each(given["pids"], lambda pid: os.sched_setaffinity(pid, os.sched_getaffinity(pid))),
+            attempt_each(given["pids"], set_scheduler),
         ]
     )
 
 
 @attack("processes", NO_PROCESS)
 def limit_others(given: Given) -> str:
-    """Change resource limits of the engine and of another process of the host."""
-    return attempt_each(given["pids"], lambda pid: resource.prlimit(pid, resource.RLIMIT_CORE, (0, 0)))
+    """Set resource limits of the engine and of another process of the host."""
+
+    def set_limit(pid: int) -> None:
+        kind = resource.RLIMIT_CORE
+        resource.prlimit(pid, kind, resource.prlimit(pid, kind))  # as it is: no harm
+
+    return attempt_each(given["pids"], set_limit)
 
 
 @attack("ipc", NO_OBJECT)
