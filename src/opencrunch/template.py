@@ -176,6 +176,9 @@ class Template:
         self.control.deadline = time.monotonic() + START_SECONDS
         try:
             self.control.send(wire.pack({"op": operation, "id": self._count}), passed=theirs)
+        except BaseException:
+            ours.close()
+            raise
         finally:
             theirs.close()
         return Child(identifier=self._count, connection=Connection(ours, self.watch))

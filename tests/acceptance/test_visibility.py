@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 from tests.acceptance.conftest import Arena, infer
 from tests.competitions import CANARY
 
-# The canary as text, as float64, float32 and whatever starts with its first digits.
 PRINTS = """
     print(X_test, float(X_test["f0"].iloc[0]))
     open("resources/X", "wb").write(X_test["f0"].to_numpy().astype("float64").tobytes())
@@ -27,14 +28,47 @@ NAMED = """
 EXITS = "os._exit(int(X_test['f0'].iloc[0]) % 200 + 1)"
 
 
+MARKS = (
+    b"98765",
+    b"9.8765",
+    np.float32(CANARY).tobytes(),
+    np.float64(CANARY).tobytes()[-4:],  # sign, exponent and the first digits: noise does not reach them
+    np.int64(int(CANARY)).tobytes()[:4],
+)
+
+
 def leaks(directory: Path) -> list[str]:
+    """Return the files below a directory in which hidden data are, in whatever form."""
     found = []
     for path in directory.rglob("*"):
-        data = path.read_bytes() if path.is_file() else b""
-        text = path.name.encode() + data
-        if b"98765" in text or int(CANARY).to_bytes(4, "little") in data:
+        data = path.name.encode() + (path.read_bytes() if path.is_file() else b"")
+        if path.suffix == ".parquet":
+            data += pd.read_parquet(path).to_csv().encode()
+        if any(mark in data for mark in MARKS):
             found.append(path.name)
     return found
+
+
+FORMS = {
+    "text": lambda frame, path: path.write_text(frame.to_string()),
+    "short text": lambda frame, path: path.write_text(f"{frame['f0'].iloc[0]:e}"),
+    "float32": lambda frame, path: frame["f0"].to_numpy().tofile(path),
+    "float64": lambda frame, path: frame["f0"].to_numpy().astype("float64").tofile(path),
+    "pickle": lambda frame, path: frame.to_pickle(path),
+    "parquet": lambda frame, path: frame.to_parquet(path.with_suffix(".parquet")),
+    "a name": lambda frame, path: path.with_name(str(int(frame["f0"].iloc[0]))).touch(),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_search_for_canaries_finds_every_form(arena: Arena, tmp_path: Path, form: str) -> None:
+    stored = pd.read_parquet(arena.competition / "X.parquet")
+    place = tmp_path / "place"
+    place.mkdir()
+    FORMS[form](stored[stored["moon"] < 9], place / "released")
+    assert leaks(place) == []
+    FORMS[form](stored[stored["moon"] == 10], place / "hidden")
+    assert len(leaks(place)) == 1
 
 
 @pytest.mark.parametrize("body", [PRINTS, RAISES, NAMED, EXITS])
