@@ -7,6 +7,8 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from opencrunch.errors import PlatformError
+
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 LINE_LIMIT = 4096
 
@@ -51,7 +53,10 @@ class Log:
         self._line = ""
         if rest:
             self._put(rest)
-        self._file.flush()
+        try:
+            self._file.flush()
+        except OSError as error:
+            raise PlatformError(f"the log cannot be written: {error.strerror}", cause="disk") from error
 
     def note(self, text: str) -> None:
         """Write a line of the engine's own, marked so that no printed line looks like it."""
@@ -75,6 +80,9 @@ class Log:
             self.note(f"the log of this call is over its {self._budget:,} bytes; the rest is left out")
 
     def _write(self, line: str) -> None:
-        self._file.write(line + "\n")
+        try:
+            self._file.write(line + "\n")
+        except OSError as error:
+            raise PlatformError(f"the log cannot be written: {error.strerror}", cause="disk") from error
         if self._echo is not None:
             self._echo(line)

@@ -63,11 +63,16 @@ class Release:
         return Rows(table=table, start=start, stop=stop, past=False)
 
     def describe(self, rows: Rows, inside: str) -> dict[str, Any]:
-        """Release the rows and return how the runner finds them; `inside` is the directory it sees."""
+        """Release the rows and return how the runner finds them; `inside` is the directory it sees.
+
+        Raises PlatformError where the host cannot hold them.
+        """
+        try:
+            self._grow(rows.table, rows.stop) if rows.past else self._write_now(rows)
+        except OSError as error:
+            raise PlatformError(f"the data could not be released: {error.strerror}", cause="disk") from error
         if rows.past:
-            self._grow(rows.table, rows.stop)
             return {"frame": rows.table, "directory": f"{inside}/past", "start": 0, "stop": rows.stop}
-        self._write_now(rows)
         return {"frame": rows.table, "directory": f"{inside}/now", "start": 0, "stop": rows.stop - rows.start}
 
     def forget_now(self) -> None:
@@ -133,8 +138,6 @@ def _append(piece: _Piece, source: Path, target: Path) -> None:
     try:
         os.fchmod(writer, 0o644)
         _copy_range(reader, writer, piece.start, piece.stop)
-    except OSError as error:
-        raise PlatformError(f"the data could not be released: {error.strerror}", cause="disk") from error
     finally:
         os.close(reader)
         os.close(writer)
