@@ -1,0 +1,1 @@
+"""Long proofs: what the tests show a few times, done hundreds of times."""
