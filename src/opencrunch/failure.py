@@ -27,6 +27,8 @@ def call_error(described: Mapping[str, Any], *, watch: Watch, function: str | No
         message = f"{_where(function)} ended the process with exit({first['text']}) instead of returning"
     elif evidence is not None:
         message = f"{message} ({_limit(evidence)})"
+    elif cause == "too-many-processes":
+        message = f"{message} (the limit of processes and threads was hit)"
     return CallError(
         message,
         cause=cause,
