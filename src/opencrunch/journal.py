@@ -48,12 +48,13 @@ class Journal:
     """The journal of one run."""
 
     def __init__(self, path: Path) -> None:
+        self._database = sqlite3.connect(path, isolation_level=None)
         try:
-            self._database = sqlite3.connect(path, isolation_level=None)
             self._database.execute("PRAGMA journal_mode=WAL")
             self._database.execute("PRAGMA synchronous=NORMAL")
             self._database.executescript(_SCHEMA)
         except sqlite3.DatabaseError as error:
+            self._database.close()
             raise PlatformError(f"the journal '{path}' cannot be read: {error}", cause="journal") from error
         self.path = path
 

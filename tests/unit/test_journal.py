@@ -6,6 +6,8 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import numpy as np
@@ -28,13 +30,29 @@ def entry(key: int) -> Entry:
     )
 
 
-def test_what_was_added_is_there_when_it_is_opened_again(tmp_path: Path) -> None:
-    journal = Journal(tmp_path / "journal.db")
+Opener = Callable[[], Journal]
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Iterator[Opener]:
+    """Give a way to open the same journal, again and again; all are closed in the end."""
+    with ExitStack() as stack:
+
+        def open_it() -> Journal:
+            journal = Journal(tmp_path / "journal.db")
+            stack.callback(journal.close)
+            return journal
+
+        yield open_it
+
+
+def test_what_was_added_is_there_when_it_is_opened_again(opened: Opener) -> None:
+    journal = opened()
     journal.identify({"submission": "abc", "data": {"X": "1"}})
     journal.add(entry(8), START, Version())
     journal.add(entry(7), START, Version())
     journal.close()
-    again = Journal(tmp_path / "journal.db")
+    again = opened()
     again.identify({"submission": "abc", "data": {"X": "1"}})
     found = list(again.entries())
     assert [item.key for item in found] == [7, 8]
@@ -43,14 +61,16 @@ def test_what_was_added_is_there_when_it_is_opened_again(tmp_path: Path) -> None
     assert again.version(START.name) == START
 
 
-def test_another_run_is_refused_naming_what_differs(tmp_path: Path) -> None:
-    Journal(tmp_path / "journal.db").identify({"submission": "abc", "split": "local"})
+def test_another_run_is_refused_naming_what_differs(opened: Opener) -> None:
+    opened().identify({"submission": "abc", "split": "local"})
     with pytest.raises(UsageError, match="another run: its split was 'local' and is now 'public'"):
-        Journal(tmp_path / "journal.db").identify({"submission": "abc", "split": "public"})
+        opened().identify({"submission": "abc", "split": "public"})
+    with pytest.raises(UsageError, match="another run: its split was 'local' and is now 'public'"):
+        opened().refuse_another({"split": "public"})
 
 
-def test_a_journal_of_another_schema_is_refused(tmp_path: Path) -> None:
-    journal = Journal(tmp_path / "journal.db")
+def test_a_journal_of_another_schema_is_refused(opened: Opener) -> None:
+    journal = opened()
     journal.identify({"a": 1})
     journal.set("schema_version", 99)
     with pytest.raises(UsageError, match="schema 99"):
@@ -63,8 +83,8 @@ def test_a_file_that_is_no_journal_is_the_platforms_error(tmp_path: Path) -> Non
         Journal(tmp_path / "journal.db")
 
 
-def test_a_key_cannot_be_written_twice(tmp_path: Path) -> None:
-    journal = Journal(tmp_path / "journal.db")
+def test_a_key_cannot_be_written_twice(opened: Opener) -> None:
+    journal = opened()
     journal.add(entry(7), START)
     with pytest.raises(Exception, match="UNIQUE"):
         journal.add(entry(7), START)
@@ -93,7 +113,8 @@ for key in range(100_000):
                 if seen >= 20:
                     break
             os.kill(writer.pid, signal.SIGKILL)
-        found = list(Journal(tmp_path / "journal.db").entries())
+        with closing(Journal(tmp_path / "journal.db")) as journal:
+            found = list(journal.entries())
         assert [item.key for item in found] == list(range(len(found)))
         assert len(found) > seen
         assert all((item.prediction == item.key).all() for item in found)
