@@ -15,11 +15,29 @@ class Traces:
 
     shared: frozenset[str]
     descriptors: frozenset[str]
+    threads: int
+    handlers: str  # the signals that it handles itself, as the kernel's mask
 
 
 def look(pid: int) -> Traces:
-    """Return a process's shared mappings and the descriptors that reach other processes."""
-    return Traces(shared=_shared_mappings(pid), descriptors=_descriptors(pid))
+    """Return what a process has: shared mappings, descriptors that reach others, threads, signal handlers."""
+    status = Path(f"/proc/{pid}/status").read_text("utf-8", "replace")
+    fields = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)
+    return Traces(
+        shared=_shared_mappings(pid),
+        descriptors=_descriptors(pid),
+        threads=int(fields["Threads"]),
+        handlers=fields["SigCgt"].strip(),
+    )
+
+
+def is_restless(pid: int, before: Traces) -> bool:
+    """Return whether a process may act while it waits: by threads or signal handlers of its import."""
+    try:
+        now = look(pid)
+    except (OSError, KeyError, IndexError):
+        return True
+    return now.threads > before.threads or now.handlers != before.handlers
 
 
 def leftovers(process: Process, template: int, before: Traces) -> str | None:
@@ -29,7 +47,7 @@ def leftovers(process: Process, template: int, before: Traces) -> str | None:
         return f"the import left {len(others)} process(es) running"
     try:
         now = look(template)
-    except (OSError, IndexError):
+    except (OSError, KeyError, IndexError):
         return "the process that imported the submission cannot be looked at"
     if now.shared - before.shared:
         return "the import left a shared mapping"

@@ -311,10 +311,13 @@ class Session:
         ahead = self._await_ahead()
         keep = (template.pid, ahead.pid) if ahead else (template.pid,)
         swept = template.process.sweep(keep=keep)
-        template.process.pause()  # nothing changes under the engine's hand
+        quiet = swept and self.forks and self.loaded is not None and not self.loaded.restless
+        if not quiet:
+            template.process.pause()  # so that nothing changes under the engine's hand
         self.version = workspace.take_resources()
         reusable = swept and self.forks and (ahead is not None) and workspace.clean()
-        template.process.resume()
+        if not quiet:
+            template.process.resume()
         template.watch.drain()
         self.log.finish()
         if not reusable:
