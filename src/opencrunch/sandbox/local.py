@@ -54,9 +54,10 @@ def start(program: Program, confine: Callable[[Place], Confinement]) -> Running:
         config = _config(program, home, confine(home), theirs.fileno())
         return _launch(program, home, config, (ours, theirs), (reader, writer))
     except BaseException:
-        ours.close()
-        os.close(reader)
-        home.remove()
+        if ours.fileno() != -1:  # else what was started has been killed, and closed all of them
+            ours.close()
+            os.close(reader)
+            home.remove()
         raise
     finally:
         theirs.close()
@@ -94,13 +95,16 @@ def _config(program: Program, home: Place, confinement: Confinement, control: in
 
 
 def _limits(limits: Limits) -> dict[str, int]:
-    return {
+    bounds = {
         "RLIMIT_CORE": 0,
         "RLIMIT_NOFILE": limits.descriptors,
         "RLIMIT_FSIZE": max(limits.disk, limits.temporary),
-        # It counts all of the user's tasks, so what runs now is added: a brake on fork bombs, not a bound.
-        "RLIMIT_NPROC": limits.tasks + _tasks_of(sandbox_user()[0]) + 1,
     }
+    if not isinstance(cgroup.available(), Hierarchy):
+        # It counts all of the user's tasks, so what runs now is added: a brake on fork bombs, not a bound.
+        # With control groups it would let one sandbox starve another of the same user.
+        bounds["RLIMIT_NPROC"] = limits.tasks + _tasks_of(sandbox_user()[0]) + 1
+    return bounds
 
 
 def _tasks_of(uid: int) -> int:

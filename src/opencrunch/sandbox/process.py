@@ -11,6 +11,7 @@ from .port import Capabilities, Guard, Program, Strength
 from .running import Running
 
 _NO_ISOLATION = "the process sandbox does not isolate: it is for one's own code"
+_UNSEEN_MEMORY = "without a control group, what lies in the buffers of pipes and sockets is not seen"
 
 
 class ProcessSandbox:
@@ -27,18 +28,20 @@ class ProcessSandbox:
         guards: dict[Guard, Strength] = {
             "environment": "enforced",
             "identity": "enforced",
-            "memory": strength,
             "tasks": strength,
             "disk": "sampled",
         }
         if bounded:
-            guards["kill"] = "enforced"
+            guards["memory"] = guards["kill"] = "enforced"
         others: tuple[Guard, ...] = ("network", "files", "metadata", "processes", "ipc", "kernel", "kill")
         return Capabilities(
             adapter=self.name,
             available=True,
             guards=guards,
-            absent={guard: _NO_ISOLATION for guard in others if guard not in guards},
+            absent={
+                **({} if bounded else {"memory": _UNSEEN_MEMORY}),
+                **{guard: _NO_ISOLATION for guard in others if guard not in guards},
+            },
         )
 
     def start(self, program: Program) -> Running:
