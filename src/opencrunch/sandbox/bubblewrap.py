@@ -133,7 +133,7 @@ class _Attempt:
             if isinstance(self.place, Hierarchy):
                 bounds = cgroup.Cgroup(self.place, self.program.limits)
             else:
-                files = partial(_bytes_in_memory, tuple(layout.outside.values()))
+                files = partial(_bytes_in_memory, init, tuple(layout.outside.values()))
                 bounds = Watchdog(self.program.limits, members=members, files=files, kill=kill)
             bounds.enter(init)
             os.write(self.block, b"1")
@@ -223,7 +223,11 @@ def _layout(init: int, program: Program) -> Layout:
     return Layout(inside={}, outside={path: root / path.lstrip("/") for path in writable})
 
 
-def _bytes_in_memory(directories: tuple[Path, ...]) -> int:
+def _bytes_in_memory(init: int, directories: tuple[Path, ...]) -> int:
+    """Return what the sandbox's file systems hold: nothing while its root is still the host's."""
+    with suppress(OSError):
+        if os.path.samestat(os.stat(f"/proc/{init}/root"), os.stat("/")):
+            return 0
     total = 0
     for directory in directories:
         with suppress(OSError):
