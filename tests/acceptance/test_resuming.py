@@ -7,10 +7,12 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 from tests.acceptance.conftest import Arena, MakeArena, infer
 
@@ -52,10 +54,14 @@ def run_until(arena: Arena, submission: Path, out: Path, keys: int, number: int,
     return process.wait(timeout=30)
 
 
-def sandboxes_of(out: Path) -> list[str]:
-    """Return the processes that still run a submission of a run."""
-    found = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
-    return [line for line in found.splitlines() if str(out) in line and "ps -eo" not in line]
+def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
+    """Return those that still run."""
+    found = []
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            if process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+    return found
 
 
 @pytest.fixture
@@ -91,14 +97,15 @@ def test_ctrl_c_stops_within_a_second_and_leaves_nothing_running(arena: Arena) -
     )
     while done_keys(out) < 1:
         time.sleep(0.01)
+    started_by_it = psutil.Process(process.pid).children(recursive=True)
+    assert len(alive(started_by_it)) >= 2  # the sandbox and what runs in it
     started = time.monotonic()
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=10)
     assert time.monotonic() - started < 1.0
     assert process.returncode == 130
     assert f"--resume --out {out}" in said
-    time.sleep(0.2)
-    assert sandboxes_of(out) == []
+    assert alive(started_by_it) == []
     again = subprocess.run(
         command(arena, submission, out, "--resume", "--json"), capture_output=True, text=True, timeout=60
     )

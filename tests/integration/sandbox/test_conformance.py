@@ -285,9 +285,7 @@ def detach(count):
 
 
 def test_the_tree_lists_the_program_first_and_no_zombies(start: Start) -> None:
-    talk = start(
-        "if os.fork() == 0: time.sleep(600)\nif os.fork() == 0: os._exit(0)\nsay('forked')\nhear()"
-    )
+    talk = start("if os.fork() == 0: time.sleep(600)\nif os.fork() == 0: os._exit(0)\nsay('forked')\nhear()")
     talk.hear()
     wait_until(lambda: len(talk.process.tree()) == 2)
     first, second = talk.process.tree()
