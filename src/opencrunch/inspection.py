@@ -15,29 +15,11 @@ class Traces:
 
     shared: frozenset[str]
     descriptors: frozenset[str]
-    threads: int
-    handlers: str  # the signals that it handles itself, as the kernel's mask
 
 
 def look(pid: int) -> Traces:
-    """Return what a process has: shared mappings, descriptors that reach others, threads, signal handlers."""
-    status = Path(f"/proc/{pid}/status").read_text("utf-8", "replace")
-    fields = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)
-    return Traces(
-        shared=_shared_mappings(pid),
-        descriptors=_descriptors(pid),
-        threads=int(fields["Threads"]),
-        handlers=fields["SigCgt"].strip(),
-    )
-
-
-def is_restless(pid: int, before: Traces) -> bool:
-    """Return whether a process may act while it waits: by threads or signal handlers of its import."""
-    try:
-        now = look(pid)
-    except (OSError, KeyError, IndexError):
-        return True
-    return now.threads > before.threads or now.handlers != before.handlers
+    """Return a process's shared mappings and the descriptors that reach other processes."""
+    return Traces(shared=_shared_mappings(pid), descriptors=_descriptors(pid))
 
 
 def leftovers(process: Process, template: int, before: Traces) -> str | None:

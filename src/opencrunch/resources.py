@@ -12,8 +12,8 @@ import json
 import os
 import stat
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,13 @@ from typing import Any
 from opencrunch.errors import ParticipantError, PlatformError
 
 DEPTH_LIMIT = 40
-ENTRY_LIMIT = 100_000
+ENTRY_LIMIT = 20_000
 RACY_NS = 20_000_000  # a file changed within this time of a look may change again with the same stamps
+PATH_LIMIT = 1024  # bytes of one path
+PATHS_LIMIT = 8 << 20  # bytes of all paths
+TAKE_SECONDS = 30.0  # for one look at what a submission left
 _BLOCK = 1 << 20
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 
 Identity = Callable[[], AbstractContextManager[None]]
 Stamp = tuple[int, int, int, int]  # inode, size, ctime, mode
@@ -97,7 +101,8 @@ def walk(root: int, skip: str | None = None) -> Iterator[tuple[Entry, int]]:
 
     Raises TreeError beyond a depth or a number of entries that no honest submission has.
     """
-    count = 0
+    count = paths = 0
+    deadline = time.monotonic() + TAKE_SECONDS
     stack: list[tuple[str, int, int]] = [("", os.dup(root), 0)]
     try:
         while stack:
@@ -108,11 +113,14 @@ def walk(root: int, skip: str | None = None) -> Iterator[tuple[Entry, int]]:
                 for name in names:
                     if depth == 0 and name == skip:
                         continue
-                    count += 1
+                    length = len(os.fsencode(prefix + name))
+                    count, paths = count + 1, paths + length
                     if count > ENTRY_LIMIT or depth > DEPTH_LIMIT:
-                        raise TreeError(
-                            "the submission left more files, or deeper directories, than are kept"
-                        )
+                        raise TreeError("the submission left more files, or deeper ones, than are kept")
+                    if length > PATH_LIMIT or paths > PATHS_LIMIT:
+                        raise TreeError("the submission left files with longer paths than are kept")
+                    if time.monotonic() > deadline:
+                        raise TreeError("the submission left so much that it takes too long to look at")
                     entry = _look(directory, prefix, name)
                     if entry is None:
                         continue
@@ -148,20 +156,50 @@ def _open_directory(directory: int, name: str) -> int | None:
         return None
 
 
-def copy_file(source: Path, target: Path, mode: int, identity: Identity = nullcontext) -> str:
-    """Copy a file to a path where none is, and return its SHA-256 in hex.
+def copy_file(
+    source: Path,
+    root: int,
+    path: str,
+    mode: int,
+    identity: Identity = nullcontext,
+    changed: int | None = None,
+) -> str:
+    """Copy a file to a path below a directory's descriptor, where none is, and return its SHA-256 in hex.
 
-    It is made, not read, as what `identity` makes of this thread.
+    It is made, not read, as what `identity` makes of this thread. No component is followed: whatever else a
+    submission puts in the place of a directory, nothing is written elsewhere.
     """
     sha = hashlib.sha256()
     with open(source, "rb") as reader, identity():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with open(target, "xb") as writer:
-            while block := reader.read(_BLOCK):
-                sha.update(block)
-                writer.write(block)
-        target.chmod(mode)
+        *parents, name = path.split("/")
+        directory = make_directories(root, parents)
+        try:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+            with os.fdopen(os.open(name, flags, 0o600, dir_fd=directory), "wb") as writer:
+                while block := reader.read(_BLOCK):
+                    sha.update(block)
+                    writer.write(block)
+                writer.flush()
+                os.fchmod(writer.fileno(), mode)
+                if changed is not None:
+                    os.utime(writer.fileno(), ns=(changed, changed))
+        finally:
+            os.close(directory)
     return sha.hexdigest()
+
+
+def make_directories(root: int, parts: Sequence[str]) -> int:
+    """Make directories below a descriptor where they are not there, and return the last one's descriptor."""
+    directory = os.dup(root)
+    for part in parts:
+        try:
+            with suppress(FileExistsError):
+                os.mkdir(part, 0o755, dir_fd=directory)
+            inner = os.open(part, _DIRECTORY, dir_fd=directory)
+        finally:
+            os.close(directory)
+        directory = inner
+    return directory
 
 
 def _give_back(name: str, directory: int, mode: int) -> None:
@@ -222,16 +260,19 @@ class Resources:
 
     def put(self, version: Version, root: Path, identity: Identity = nullcontext) -> None:
         """Write a version's files into an empty directory, as what `identity` makes of this thread."""
-        with identity():
-            for path in sorted(version.directories):
-                (root / path).mkdir(parents=True, exist_ok=True)
-        for path, (digest, _, mode) in version.files.items():
-            found = copy_file(self.objects / digest, root / path, mode & 0o777 | 0o600, identity)
-            if found != digest:
-                raise PlatformError(f"the stored resources file '{path}' is damaged", cause="journal")
-            if path in version.times:
-                with identity():
-                    os.utime(root / path, ns=(version.times[path], version.times[path]))
+        descriptor = os.open(root, _DIRECTORY)
+        try:
+            with identity():
+                for path in sorted(version.directories):
+                    os.close(make_directories(descriptor, path.split("/")))
+            for path, (digest, _, mode) in version.files.items():
+                changed = version.times.get(path)
+                source = self.objects / digest
+                found = copy_file(source, descriptor, path, mode & 0o777 | 0o600, identity, changed)
+                if found != digest:
+                    raise PlatformError(f"the stored resources file '{path}' is damaged", cause="journal")
+        finally:
+            os.close(descriptor)
 
     def _store(self, parent: int, entry: Entry) -> tuple[str, int, int]:
         name = entry.path.rpartition("/")[2]
@@ -262,8 +303,9 @@ class Resources:
                         raise TreeError(f"resources hold more than the limit of {self.limit:,} bytes")
                     sha.update(block)
                     _write_host(target, block)
-                _sync_host(target)
-            digest = sha.hexdigest()
+                digest = sha.hexdigest()
+                if not (self.objects / digest).exists():
+                    _sync_host(target)
             os.replace(temporary, self.objects / digest)
         finally:
             temporary.unlink(missing_ok=True)

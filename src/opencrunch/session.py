@@ -208,8 +208,15 @@ class Session:
     def put_resources(self, version: Version) -> None:
         """Let the next call start from a version of resources."""
         self.version = version
-        if self._workspace is not None:
+        if self._workspace is None or self._template is None:
+            return
+        self._template.process.pause()
+        try:
             self._workspace.put_resources(version)
+        except (TreeError, OSError):
+            self.close()  # the next call starts afresh, from this version
+        else:
+            self._template.process.resume()
 
     def close(self) -> None:
         """Kill what runs; the next call would start afresh."""
@@ -217,7 +224,10 @@ class Session:
             self._ahead.connection.close()
             self._ahead = None
         if self._template is not None:
-            template, self._template, self._workspace = self._template, None, None
+            template, self._template = self._template, None
+            if self._workspace is not None:
+                self._workspace.close()
+                self._workspace = None
             usage = template.process.usage()
             self._peak, self._disk = max(self._peak, usage.peak_memory), max(self._disk, usage.disk)
             self._cpu += usage.cpu
@@ -310,14 +320,11 @@ class Session:
         assert workspace is not None
         ahead = self._await_ahead()
         keep = (template.pid, ahead.pid) if ahead else (template.pid,)
+        template.process.pause()  # so that nothing changes under the engine's hand
         swept = template.process.sweep(keep=keep)
-        quiet = swept and self.forks and self.loaded is not None and not self.loaded.restless
-        if not quiet:
-            template.process.pause()  # so that nothing changes under the engine's hand
         self.version = workspace.take_resources()
         reusable = swept and self.forks and (ahead is not None) and workspace.clean()
-        if not quiet:
-            template.process.resume()
+        template.process.resume()
         template.watch.drain()
         self.log.finish()
         if not reusable:

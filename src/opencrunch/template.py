@@ -14,7 +14,7 @@ from opencrunch.connection import Closed, Connection, Overrun, TimedOut, Watch, 
 from opencrunch.environment import Environment
 from opencrunch.errors import CallError, PlatformError
 from opencrunch.failure import call_error, ended_error
-from opencrunch.inspection import Traces, is_restless, leftovers, look
+from opencrunch.inspection import Traces, leftovers, look
 from opencrunch.log import Log
 from opencrunch.sandbox.port import Limits, Mount, Process, Program, Sandbox
 from opencrunch.submission.files import Submission
@@ -59,7 +59,6 @@ class Loaded:
     callables: tuple[str, ...]
     seconds: float
     obstacle: str | None  # why a fork cannot serve calls
-    restless: bool  # whether the process may act while it waits
 
 
 @dataclass(kw_only=True)
@@ -199,7 +198,6 @@ class Template:
             if isinstance(listed, list)
             else (),
             seconds=wire.read_seconds(header.get("seconds")),
-            restless=is_restless(self.pid, self._before),
             obstacle=reason or leftovers(self.process, self.pid, self._before),
         )
 

@@ -68,6 +68,7 @@ def _participant_failure(failure: Mapping[str, Any], submission: Submission | No
     details = failure.get("details") or {}
     words = _words(submission)
     own = [line for line in str(details.get("own_traceback", "")).splitlines() if _is_own(line, words)]
+    own = own[-1:]  # one line number says little; a hundred, chosen by the submission, could carry data
     kind = details.get("type", "")
     named = kind if hasattr(builtins, kind) or kind in words else "an exception of another type"
     return {

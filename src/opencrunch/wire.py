@@ -8,7 +8,6 @@ taken, dtypes come from a closed list, offsets are checked with numpy.
 from __future__ import annotations
 
 import json
-import math
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -225,6 +224,6 @@ def _read_link(link: Mapping[str, Any]) -> dict[str, Any]:
 
 def read_seconds(value: Any) -> float:
     """Return a duration that a runner reported, 0 where it is none."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e9:
         return 0.0
-    return max(0.0, float(value))
+    return float(value)

@@ -26,10 +26,23 @@ class Workspace:
         self.process = process
         self.submission = submission
         self.resources = resources
-        self.root = process.outside(TARGET)
+        self._root = os.open(process.outside(TARGET), os.O_RDONLY | os.O_DIRECTORY)
+        # Held from the start: the path leads through a process id, which another process may have one day.
+        self.root = Path(f"/proc/self/fd/{self._root}")
+        self._scratch = [
+            os.open(process.outside(path), os.O_RDONLY | os.O_DIRECTORY)
+            for path in SCRATCH
+            if process.outside(path).is_dir()
+        ]
         self._sources = {file.path: file for file in submission.code}
         self._baseline: dict[str, Stamp] = {}
         self._snapshot: Snapshot | None = None
+
+    def close(self) -> None:
+        """Give the directories free."""
+        for descriptor in (self._root, *self._scratch):
+            os.close(descriptor)
+        self._scratch = []
 
     def fill(self, version: Version) -> None:
         """Copy the submission's code and a version of its resources into the empty workspace.
@@ -40,7 +53,7 @@ class Workspace:
             for path in self._sources:
                 self._restore(path)
             with acting_as_sandbox():
-                (self.root / RESOURCES).mkdir(exist_ok=True)
+                os.mkdir(RESOURCES, dir_fd=self._root)
             self.resources.put(version, self.root / RESOURCES, acting_as_sandbox)
         except OSError as error:
             if error.errno != errno.ENOSPC:
@@ -56,7 +69,11 @@ class Workspace:
         """Replace resources by a version."""
         if self._snapshot is not None and self._snapshot.version == version:
             return
-        empty(self.root / RESOURCES)
+        descriptor = os.open(RESOURCES, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=self._root)
+        try:
+            empty(descriptor)
+        finally:
+            os.close(descriptor)
         self.resources.put(version, self.root / RESOURCES, acting_as_sandbox)
         self._snapshot = self.resources.take(self.root / RESOURCES)
 
@@ -66,7 +83,7 @@ class Workspace:
         Raises TreeError for what is no directory any more, or holds too much.
         """
         with acting_as_sandbox(), suppress(OSError):
-            os.mkdir(self.root / RESOURCES)
+            os.mkdir(RESOURCES, dir_fd=self._root)
         self._snapshot = self.resources.take(self.root / RESOURCES, self._snapshot)
         return self._snapshot.version
 
@@ -82,14 +99,12 @@ class Workspace:
         return True
 
     def _clean(self) -> None:
-        for target in SCRATCH:
-            scratch = self.process.outside(target)
-            if scratch.is_dir():
-                empty(scratch)
+        for scratch in self._scratch:
+            empty(scratch)
         present = self._look()
         changed = [path for path, stamp in present.items() if self._baseline.get(path) != stamp]
         for path in sorted(changed, reverse=True):
-            _remove(self.root, path)
+            _remove(self._root, path)
         missing = [path for path in self._baseline if path not in present or path in changed]
         for path in missing:
             if path in self._sources:
@@ -100,35 +115,26 @@ class Workspace:
     def _look(self) -> dict[str, Stamp]:
         """Return the stamps of everything but resources; of a directory only that it is there."""
         stamps: dict[str, Stamp] = {}
-        descriptor = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-        try:
-            for entry, _ in walk(descriptor, skip=RESOURCES):
-                inode, _, _, mode = entry.stamp
-                stamps[entry.path] = (inode, 0, 0, mode) if entry.kind == "directory" else entry.stamp
-        finally:
-            os.close(descriptor)
+        for entry, _ in walk(self._root, skip=RESOURCES):
+            inode, _, _, mode = entry.stamp
+            stamps[entry.path] = (inode, 0, 0, mode) if entry.kind == "directory" else entry.stamp
         return stamps
 
     def _restore(self, path: str) -> None:
         file = self._sources[path]
-        copy_file(file.source, self.root / path, 0o755 if file.executable else 0o644, acting_as_sandbox)
+        copy_file(file.source, self._root, path, 0o755 if file.executable else 0o644, acting_as_sandbox)
 
 
-def empty(directory: Path) -> None:
-    """Remove everything below a directory; raises TreeError where it is too much or too deep."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    try:
-        entries = [entry for entry, _ in walk(descriptor)]
-    finally:
-        os.close(descriptor)
-    for entry in reversed(entries):
+def empty(directory: int) -> None:
+    """Remove everything below a directory's descriptor; raises TreeError where it is too much or too deep."""
+    for entry in reversed([entry for entry, _ in walk(directory)]):
         _remove(directory, entry.path)
 
 
-def _remove(root: Path, path: str) -> None:
+def _remove(root: int, path: str) -> None:
     """Unlink one entry, or an emptied directory, without following any component."""
     *parents, name = path.split("/")
-    descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    descriptor = os.dup(root)
     try:
         for parent in parents:
             inner = os.open(parent, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=descriptor)

@@ -50,7 +50,7 @@ def build(program: Program, mounts: Sequence[Mount]) -> FileSystem:
         _add_writable(built, program)
         for mount in sorted(mounts, key=lambda mount: mount.target.count("/")):
             _add_mount(built, mount)
-        built.arguments += ["--remount-ro", "/dev", "--remount-ro", "/"]
+        built.arguments += ["--remount-ro", "/dev", "--remount-ro", "/proc", "--remount-ro", "/"]
     except BaseException:
         built.close()
         raise

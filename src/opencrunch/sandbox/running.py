@@ -78,17 +78,22 @@ class Running:
     def sweep(self, keep: tuple[int, ...]) -> bool:
         """Kill all processes but `keep`; return False where some would not go."""
         limit = time.monotonic() + _SWEEP_SECONDS
-        while others := [pid for pid in self.tree() if pid not in keep]:
-            # Frozen, none can start another between the look and the kill.
+        looks = 0
+        while time.monotonic() < limit:
+            # Frozen, none can start another between the look and the kill; nor hide by forking and ending
+            # all the time. Without a freezer one look that finds none may have missed it, so it takes two.
             frozen = self._started.bounds.freeze()
-            for pid in [pid for pid in self.tree() if pid not in keep] if frozen else others:
+            others = [pid for pid in self.tree() if pid not in keep]
+            for pid in others:
                 _signal(pid, signal.SIGKILL)
-            if frozen and not self._paused:
+            if frozen and (others or not self._paused):
                 self._started.bounds.thaw()
-            if time.monotonic() > limit:
-                return False
-            time.sleep(0.0002)
-        return True
+            looks = 0 if others else looks + 1
+            if looks > (0 if frozen else 1):
+                return True
+            if others:
+                time.sleep(0.0002)
+        return False
 
     def pause(self) -> None:
         """Stop every process of the tree."""
