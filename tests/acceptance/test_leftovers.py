@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
+import textwrap
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -233,3 +237,66 @@ def test_ids_in_half_precision_are_ids(arena: Arena) -> None:
         frame["id"] = frame["id"].str.removeprefix("id-").astype("int64")
         frame.to_parquet(path / name)
     assert arena.run(infer("X_test['id'] = X_test['id'].astype('float16')"))["status"] == "succeeded"
+
+
+SWAPS = """
+    import _thread
+
+    def swap():
+        while True:
+            try:
+                if os.path.isdir("pkg") and not os.path.islink("pkg"):
+                    os.rename("pkg", f"old-{time.monotonic_ns()}")
+                    os.symlink(VICTIM, "pkg")
+            except OSError:
+                pass
+
+    os.register_at_fork(after_in_child=lambda: _thread.start_new_thread(swap, ()))
+"""
+
+
+def test_no_file_is_written_outside_however_directories_are_swapped_for_links(
+    arena: Arena,
+) -> None:
+    victim = Path(tempfile.mkdtemp(prefix="opencrunch-victim-"))
+    victim.chmod(0o777)
+    try:
+        before = f"VICTIM = {str(victim)!r}\n{textwrap.dedent(SWAPS)}"
+        files = {f"pkg/m{number}.py": "" for number in range(200)}
+        source = infer("import shutil; shutil.rmtree('pkg', ignore_errors=True)", before=before)
+        arena.run(arena.write(source, files))
+        assert list(victim.iterdir()) == []
+    finally:
+        shutil.rmtree(victim)
+
+
+def test_a_call_cannot_write_the_memory_of_the_process_that_it_was_forked_from(arena: Arena) -> None:
+    body = """
+        refused = 0.0
+        for pid in (os.getppid(), 1):
+            try:
+                open(f"/proc/{pid}/mem", "r+b")
+            except OSError:
+                refused += 1
+    """
+    arena.run(infer(body, "refused"))
+    assert set(arena.prediction()["first"]) == {2.0}
+
+
+def test_more_files_than_are_kept_end_the_call_soon(arena: Arena) -> None:
+    started = time.monotonic()
+    record = arena.run(infer("for n in range(25000): open(f'resources/{n}', 'w').close()"))
+    assert record["failure"]["cause"] == "out-of-disk"
+    assert time.monotonic() - started < 20
+
+
+def test_paths_that_are_too_long_are_the_participants_fault(arena: Arena) -> None:
+    body = """
+        os.chdir("resources")
+        for _ in range(20):
+            os.mkdir("d" * 250)
+            os.chdir("d" * 250)
+        open("file", "w").close()
+    """
+    record = arena.run(infer(body))
+    assert (record["failure"]["owner"], record["failure"]["cause"]) == ("participant", "out-of-disk")
