@@ -73,6 +73,7 @@ class Session:
         self._peak = 0
         self._cpu = 0.0
         self._disk = 0
+        self._counted_cpu = 0.0  # of the first import and of the calls so far
 
     def __enter__(self) -> Session:
         return self
@@ -101,6 +102,7 @@ class Session:
             self.timings["import"] += loaded.seconds
             if self.loaded is None:
                 self.loaded = loaded
+                self._counted_cpu = self.usage().cpu
                 if loaded.obstacle and not self._repeats:
                     self.log.note(f"each call gets a fresh process: {loaded.obstacle}")
             self._template.watch.drain()
@@ -126,7 +128,7 @@ class Session:
         loaded = self._open_for(function, key, timeout)
         wanted = self._wanted(function, loaded, key)
         self.log.begin(f"{key} {function} again" if self._repeats else f"{key} {function}")
-        started, cpu = time.monotonic(), self.usage().cpu
+        started = time.monotonic()
         deadline = started + min(timeout, self.launch.call_time)
         child: Child | None = None
         try:
@@ -147,9 +149,8 @@ class Session:
                 child.connection.close()
             self.release.forget_now()
         usage = self.usage()
-        return Outcome(
-            value=accepted, resources=self.version, seconds=seconds, cpu=usage.cpu - cpu, usage=usage
-        )
+        cpu, self._counted_cpu = usage.cpu - self._counted_cpu, usage.cpu
+        return Outcome(value=accepted, resources=self.version, seconds=seconds, cpu=cpu, usage=usage)
 
     def _open_for(self, function: str, key: Key, timeout: float) -> Loaded:
         try:

@@ -68,7 +68,7 @@ class Cgroup:
         frozen = self._set_frozen(True)
         limit = time.monotonic() + 1.0
         while frozen and not self._is_frozen() and time.monotonic() < limit:
-            time.sleep(0.0005)
+            time.sleep(0.00005)
         return frozen
 
     def thaw(self) -> None:
