@@ -10,7 +10,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -196,12 +196,10 @@ def _proportional(pid: int) -> int:
 
 def _released() -> int:
     total = 0
-    for directory in Path("/dev/shm").glob("opencrunch-release-*"):
-        for file in directory.rglob("*"):
-            try:
-                total += file.stat().st_blocks * 512
-            except OSError:
-                pass
+    for directory, _, files in os.walk("/dev/shm"):  # which passes over what vanishes meanwhile
+        for name in files if "/opencrunch-release-" in directory else ():
+            with suppress(OSError):
+                total += os.stat(os.path.join(directory, name)).st_blocks * 512
     return total
 
 
