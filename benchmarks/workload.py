@@ -219,6 +219,9 @@ def bare_forks(workload: Workload, *, train: bool = False) -> float:
     resources = workload.directory / "bare"
     resources.mkdir(exist_ok=True)
     (resources / "mean.txt").write_text("0.5")
+    keys = np.stack(
+        [np.repeat(np.arange(workload.moons), count), np.tile(np.arange(count), workload.moons)], axis=1
+    )
     started = time.perf_counter()
     for moon in range(workload.first_tested, workload.moons):
         child = os.fork()
@@ -227,17 +230,20 @@ def bare_forks(workload: Workload, *, train: bool = False) -> float:
                 if train:
                     stop = (moon - EMBARGO) * count
                     known = np.memmap(path, np.float32, "c", shape=(stop, FEATURES))
-                    scope["train"](_frame(known, 0, moon, count, names), None, str(resources))
+                    scope["train"](_frame(known, keys[:stop], names), None, str(resources))
                 rows = np.fromfile(path, np.float32, count * FEATURES, offset=4 * FEATURES * count * moon)
-                scope["infer"](_frame(rows.reshape(count, -1), moon, moon + 1, count, names), str(resources))
+                own = keys[moon * count : (moon + 1) * count]
+                scope["infer"](_frame(rows.reshape(count, -1), own, names), str(resources))
             finally:
                 os._exit(0)
         os.waitpid(child, 0)
     return (time.perf_counter() - started) / workload.tested
 
 
-def _frame(rows: Any, first: int, last: int, count: int, names: list[str]) -> pd.DataFrame:
-    keys = np.empty((len(rows), 2), np.int64)
-    keys[:, 0] = first
-    keys[:, 1] = np.arange(len(rows)) % count
-    return pd.concat([pd.DataFrame(keys, columns=["moon", "id"]), pd.DataFrame(rows, columns=names)], axis=1)
+def _frame(rows: Any, keys: Any, names: list[str]) -> pd.DataFrame:
+    """Return a frame over the rows and their moons and ids, without a copy."""
+    parts = [
+        pd.DataFrame(keys, columns=["moon", "id"], copy=False),
+        pd.DataFrame(rows, columns=names, copy=False),
+    ]
+    return pd.concat(parts, axis=1)
