@@ -68,7 +68,10 @@ class Release:
         Raises PlatformError where the host cannot hold them.
         """
         try:
-            self._grow(rows.table, rows.stop) if rows.past else self._write_now(rows)
+            if rows.past:
+                self._grow(rows.table, rows.stop)
+            else:
+                self._write_now(rows)
         except OSError as error:
             raise PlatformError(f"the data could not be released: {error.strerror}", cause="disk") from error
         if rows.past:

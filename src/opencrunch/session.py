@@ -17,6 +17,7 @@ from opencrunch.connection import Closed, Overrun, TimedOut
 from opencrunch.errors import CallError
 from opencrunch.failure import Key, call_error, ended_error
 from opencrunch.log import Log
+from opencrunch.release import TARGET as RELEASED
 from opencrunch.release import Release, Rows
 from opencrunch.resources import Resources, TreeError, Version
 from opencrunch.sandbox.port import Usage
@@ -349,7 +350,7 @@ class Session:
     def _describe(self, value: Any) -> dict[str, Any]:
         if isinstance(value, Rows):
             assert self._template is not None
-            return self.release.describe(value, self._template.process.inside("/data"))
+            return self.release.describe(value, self._template.process.inside(RELEASED))
         return {"column": value.name} if isinstance(value, ColumnValue) else {"json": value}
 
     def _on_beat(self) -> None:

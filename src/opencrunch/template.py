@@ -16,6 +16,7 @@ from opencrunch.errors import CallError, PlatformError
 from opencrunch.failure import call_error, ended_error
 from opencrunch.inspection import Traces, leftovers, look
 from opencrunch.log import Log
+from opencrunch.release import TARGET as RELEASED
 from opencrunch.sandbox.port import Limits, Mount, Process, Program, Sandbox
 from opencrunch.submission.files import Submission
 
@@ -250,7 +251,7 @@ def _program(launch: Launch) -> Program:
             Mount(source=environment.prefix, target=str(environment.prefix)),
             Mount(source=environment.site_packages, target=PACKAGES),
             Mount(source=launch.runner, target=RUNNER),
-            Mount(source=launch.release, target="/data"),
+            Mount(source=launch.release, target=RELEASED),
         ),
         limits=launch.limits,
         gpu=launch.gpu,
